@@ -105,7 +105,10 @@ impl ChunkReader {
         }
         let (piece, rest) = input.split_at_checked(left).unwrap_or((input, &[]));
         *input = rest;
-        left -= self.fill(place, piece);
+        // An empty message is filled too: that gives its body the head room.
+        if !piece.is_empty() || left == 0 {
+            left -= self.fill(place, piece);
+        }
         if left > 0 {
             self.open = Some(Open { place, left });
             return None;

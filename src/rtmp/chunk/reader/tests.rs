@@ -1,6 +1,7 @@
 //! Golden bytes and hostile inputs of the chunk reader; the laws are in `tests/chunk_laws.rs`.
 
 use super::*;
+use crate::rtmp::message::{HEAD_ROOM, TAIL_ROOM};
 
 /// Kind, timestamp, message stream id and payload.
 type Seen = (u8, u32, u32, Vec<u8>);
