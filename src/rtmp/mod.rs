@@ -1,3 +1,5 @@
 //! Under construction.
 
+pub mod amf0;
+pub mod amf3;
 pub mod handshake;
