@@ -1,7 +1,10 @@
 //! Under construction.
 
+pub mod amf0;
+pub mod amf3;
 pub mod chunk;
 pub mod error;
+pub mod handshake;
 pub mod message;
 
 pub use error::Error;
