@@ -3,6 +3,7 @@
 pub mod caps;
 pub mod chunk;
 pub mod error;
+pub mod handshake;
 pub mod message;
 pub mod server;
 pub mod url;
