@@ -116,15 +116,12 @@ impl Cursor {
             return 0;
         }
         let lost = self.skip(source.log, limits, now);
-        let (Seq(next), gate, first) = {
-            let mut walk = self.walk(source);
-            let first = walk.next().map(|owed| (owed.seq, owed.frame.timestamp_ms()));
-            match first {
-                Some((seq, _)) => (seq, walk.gate_before, first),
-                None => (walk.seq, walk.gate, first),
-            }
+        let mut walk = self.walk(source);
+        let first = walk.next().map(|owed| (owed.seq, owed.frame.timestamp_ms()));
+        (self.next, self.gate) = match first {
+            Some((seq, _)) => (seq, walk.gate_before),
+            None => (Seq(walk.seq), walk.gate),
         };
-        (self.next, self.gate) = (Seq(next), gate);
         if let Some((seq, timestamp_ms)) = first
             && self.fresh
         {

@@ -8,7 +8,7 @@ use std::io::IoSlice;
 /// Up to [`Gather::SLICES_MAX`] byte slices for one vectored write. Lives on the stack.
 #[derive(Debug)]
 pub struct Gather<'a> {
-    slices: [IoSlice<'a>; Self::SLICES_MAX],
+    slices: [IoSlice<'a>; SLICES_MAX],
     len: usize,
     bytes: usize,
 }
@@ -16,7 +16,7 @@ pub struct Gather<'a> {
 impl<'a> Gather<'a> {
     /// Slices of one write. The kernel takes 1,024; 128 keep the array at 2 KiB of stack, and a
     /// flush that owes more writes twice.
-    pub const SLICES_MAX: usize = 128;
+    pub const SLICES_MAX: usize = SLICES_MAX;
 
     /// Bytes after which no further frame is added: more than a player's send buffer takes.
     pub const BYTES_MAX: usize = 512 << 10;
@@ -68,3 +68,5 @@ impl Default for Gather<'_> {
         Self::new()
     }
 }
+
+const SLICES_MAX: usize = 128;
