@@ -95,10 +95,9 @@ fn general_audio(bits: &mut Bits<'_>, object: u32, listed: Option<u8>) -> Option
         let _delay = bits.read(14)?;
     }
     let has_extension = bits.flag()?;
-    let channels = match listed {
-        Some(channels) => channels,
-        // What follows a channel list is not walked: nobody looks for an extension there.
-        None => return program_config(bits),
+    // What follows a channel list is not walked: nobody looks for an extension there.
+    let Some(channels) = listed else {
+        return program_config(bits);
     };
     if matches!(object, 6 | 20) {
         let _layer = bits.read(3)?;

@@ -6,7 +6,7 @@
 //!
 //! | at | field |
 //! |---|---|
-//! | 0 | marker 1, version 1: 0x81. An MPEG-2 TS descriptor (M-35) starts with 0x80 and has no size |
+//! | 0 | marker 1, version 1: 0x81; an MPEG-2 TS descriptor (M-35) has 0x80 here and no size |
 //! | 1..4 | profile, level, tier, depths, subsampling, presentation delay |
 //! | 4 | OBUs |
 
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn a_still_picture_header_is_short() {
         let mut bits = Writer::default();
-        bits.put(0b000_1_1, 5)
+        bits.put(0b00011, 5)
             .put(4, 5)
             .put(7, 4)
             .put(7, 4)
@@ -185,7 +185,8 @@ mod tests {
     #[test]
     fn other_obus_are_stepped_over() {
         let mut record = SVT_360P[..4].to_vec();
-        record.extend_from_slice(&[0x2E, 0x00, 0x82, 0x00, 0xFF, 0xFF]); // metadata, size in 2 bytes
+        // metadata with an extension byte; its size, 2, spelled in two bytes
+        record.extend_from_slice(&[0x2E, 0x00, 0x82, 0x00, 0xFF, 0xFF]);
         record.extend_from_slice(&SVT_360P[4..]);
         assert!(shape(&record).is_some());
     }
@@ -207,6 +208,15 @@ mod tests {
         );
         // MPEG-2 TS descriptor
         assert_eq!(shape(&[0x80, 0x04, 0x81, 0x04, 0x0C, 0x00]), None);
+    }
+
+    #[test]
+    fn a_flipped_bit_changes_the_answer_at_most() {
+        for bit in 0..SVT_360P.len() * 8 {
+            let mut record = SVT_360P;
+            record[bit / 8] ^= 1 << (bit % 8);
+            let _ = shape(&record);
+        }
     }
 
     /// A record libaom wrote, 1920 x 1080, 4:4:4.

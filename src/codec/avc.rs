@@ -265,6 +265,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_flipped_bit_changes_the_answer_at_most() {
+        for bit in 0..X264_444.len() * 8 {
+            let mut record = X264_444;
+            record[bit / 8] ^= 1 << (bit % 8);
+            let _ = shape(&record);
+        }
+    }
+
     /// 1920 x 1080, High.
     const X264_1080P: [u8; 48] = [
         0x01, 0x64, 0x00, 0x28, 0xFF, 0xE1, 0x00,

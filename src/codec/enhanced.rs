@@ -238,27 +238,26 @@ pub(super) fn tag(media: Media, payload: &[u8]) -> Result<Tag, Malformed> {
 pub(super) fn head(media: Media, payload: &[u8]) -> Result<Head<'_>, Malformed> {
     let mut cursor = Cursor::new(payload);
     let first = cursor.u8()?;
-    let is_command =
-        |packet| media == Media::Video && first >> 4 & 7 == COMMAND && packet != METADATA;
-    // Whatever is shorter than byte and FourCC can only be a command (Z-63).
-    if payload.len() < SHORTEST && !(is_command(first & 0x0F) && first & 0x0F != MOD_EX) {
-        return Err(Malformed::Short {
-            wanted: SHORTEST,
-            left: payload.len(),
-        });
-    }
     let mod_ex = first & 0x0F == MOD_EX;
-    let Some((packet, at)) = unwrap_mod_ex(payload) else {
-        return Ok(Head::Reserved {
-            mod_ex,
-            multitrack: false,
-        });
+    let (packet, at) = match unwrap_mod_ex(payload) {
+        Some(unwrapped) => unwrapped,
+        None if cursor.rest().len() < SHORTEST => return Err(cursor.short(SHORTEST)),
+        None => {
+            return Ok(Head::Reserved {
+                mod_ex,
+                multitrack: false,
+            });
+        }
     };
     cursor.take(at.saturating_sub(1))?;
-    if is_command(packet) {
+    // Metadata comes with frame type 5 and is no command for that (M-33).
+    if media == Media::Video && first >> 4 & 7 == COMMAND && packet != METADATA {
         let at = cursor.offset();
         cursor.u8()?;
         return Ok(Head::Command { at, mod_ex });
+    }
+    if cursor.rest().len() < SHORTEST {
+        return Err(cursor.short(SHORTEST));
     }
     let (layout, packet) = if packet == multitrack(media) {
         let second = cursor.u8()?;
@@ -334,8 +333,8 @@ const MULTICHANNEL_CONFIG: u8 = 4;
 const MPEG2_TS_SEQUENCE_START: u8 = 5;
 const MOD_EX: u8 = 7;
 
-/// Byte 0 and a FourCC.
-const SHORTEST: usize = 5;
+/// Bytes behind the packet type in every form but commands, reserved ones too (Z-63).
+const SHORTEST: usize = 4;
 /// Byte 0, layout, FourCC, track id.
 const SINGLE_HEAD_MAX: usize = 7;
 /// Tracks in one message (Z-68); 16 are kept for late joiners (M-54).

@@ -174,6 +174,15 @@ mod tests {
         assert!(shape(&X265_1080P[..parameter_set_end]).is_some());
     }
 
+    #[test]
+    fn a_flipped_bit_changes_the_answer_at_most() {
+        for bit in 0..X265_1080P.len() * 8 {
+            let mut record = X265_1080P;
+            record[bit / 8] ^= 1 << (bit % 8);
+            let _ = shape(&record);
+        }
+    }
+
     /// A record x265 wrote, 1920 x 1080, without its SEI.
     const X265_1080P: [u8; 111] = [
         // head, 3 arrays

@@ -33,6 +33,8 @@ mod shape;
 
 #[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod property_tests;
 
 use thiserror::Error;
 
