@@ -1,5 +1,7 @@
 //! Under construction.
 
+pub mod amf0;
+pub mod amf3;
 pub mod caps;
 pub mod chunk;
 pub mod error;
