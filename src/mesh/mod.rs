@@ -5,8 +5,10 @@
 //! arrives in the order it was posted. DESIGN §5.7, §6.2, §6.3.
 //!
 //! * [`parking`]: the sleep and wake protocol, alone, so that loom can check it;
-//! * [`port`]: a worker's end of the mesh: post, flush, take, park.
+//! * [`port`]: a worker's end of the mesh: post, flush, take, park;
+//! * `mail`: how the mail of streams weighs.
 
+mod mail;
 pub mod parking;
 pub mod port;
 
@@ -15,6 +17,7 @@ use mio::Waker;
 pub use self::parking::Park;
 pub use self::port::{Port, Tally};
 use crate::ids::WorkerId;
+use crate::limits::MeshLimits;
 
 /// Builds the ports of a process, all at once: they are useless apart.
 #[derive(Debug)]
@@ -71,21 +74,3 @@ pub trait Weigh {
     }
 }
 
-/// Bounds of one inbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MeshLimits {
-    /// Letters waiting in the inbox.
-    pub letters: usize,
-    /// Media payload in flight to the inbox, in bytes. At least the largest message, or a frame of
-    /// that size could never pass.
-    pub media_bytes: usize,
-}
-
-impl Default for MeshLimits {
-    fn default() -> Self {
-        Self {
-            letters: 1_024,
-            media_bytes: 64 << 20,
-        }
-    }
-}

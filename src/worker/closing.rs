@@ -119,7 +119,7 @@ impl Worker {
         while let Some(id) = self.dead.pop() {
             self.release_all(id, now);
             if let Some(conn) = self.conns.remove(id) {
-                log_end(conn, now);
+                log_end(&conn, now);
                 self.listeners.retry_soon(now);
             }
         }
@@ -168,12 +168,12 @@ impl Worker {
 
 /// The one line of a connection. Who never got as far as `connect` is a health check or a port
 /// scan and is not worth a line at info (PROTOCOL H-11, INTEROP 5).
-fn log_end(conn: Conn, now: Millis) {
-    let reason = match conn.phase {
+fn log_end(conn: &Conn, now: Millis) {
+    let reason = match &conn.phase {
         Phase::Closing { reason, .. } | Phase::Lingering { reason, .. } | Phase::Dead { reason } => {
             reason
         }
-        Phase::Open => CloseReason::Peer,
+        Phase::Open => &CloseReason::Peer,
     };
     let peer = conn.session.peer();
     let counters = conn.counters;

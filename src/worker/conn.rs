@@ -17,7 +17,6 @@ use crate::rtmp::server::{Refusal, ServerSession};
 use crate::time::Millis;
 
 /// One connection. See the module head.
-#[derive(Debug)]
 pub(super) struct Conn {
     id: ConnId,
     socket: TcpStream,

@@ -10,7 +10,6 @@ use crate::worker::conn::Conn;
 use crate::worker::token;
 
 /// All connections of a worker.
-#[derive(Debug)]
 pub(super) struct Conns {
     me: WorkerId,
     slab: Slab<Conn>,

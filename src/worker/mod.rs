@@ -67,7 +67,6 @@ pub struct WorkerSeed {
 }
 
 /// One worker. See the module head.
-#[derive(Debug)]
 pub struct Worker {
     config: Arc<Config>,
     session_config: SessionConfig,
