@@ -46,6 +46,7 @@ fn refused(mut command: Command, code: i32, says: &[&str]) {
     assert_eq!(output.status.code(), Some(code), "{line}");
     assert!(took < Duration::from_secs(1), "took {took:?}: {line}");
     assert_eq!(line.trim_end().lines().count(), 1, "{line}");
+    assert!(line.matches("os error").count() <= 1, "said twice: {line}");
     for word in says {
         assert!(line.contains(word), "{word:?} is missing in {line}");
     }
@@ -115,39 +116,15 @@ impl Drop for Running {
     }
 }
 
-const FLAGS: [&str; 31] = [
-    "rtmp",
-    "app",
-    "workers",
-    "pin",
-    "on-duplicate",
-    "takeover",
-    "publish-idle",
-    "reconnect-grace",
-    "grace-on-clean-end",
-    "max-message",
-    "play-wait",
-    "gop-cache",
-    "max-lag",
-    "max-lag-bytes",
-    "write-timeout",
-    "enhanced",
-    "multitrack",
-    "chunk-size",
-    "max-connections",
-    "max-streams",
-    "log-bytes",
-    "log-frames",
-    "linger",
-    "mesh-bytes",
-    "mesh-letters",
-    "send-buffer",
-    "memory",
-    "drain",
-    "log-format",
-    "log-level",
-    "check",
-];
+/// Every flag, in the order of `--help`.
+fn flags() -> Vec<&'static str> {
+    "rtmp app workers pin on-duplicate takeover publish-idle reconnect-grace grace-on-clean-end \
+     max-message play-wait gop-cache max-lag max-lag-bytes write-timeout enhanced multitrack \
+     chunk-size max-connections max-streams log-bytes log-frames linger mesh-bytes mesh-letters \
+     send-buffer memory drain log-format log-level check"
+        .split(' ')
+        .collect()
+}
 
 #[test]
 fn help_is_grouped_and_shows_each_flag_with_its_variable_and_default() {
@@ -165,14 +142,22 @@ fn help_is_grouped_and_shows_each_flag_with_its_variable_and_default() {
         assert!(help.contains(&format!("\n{heading}\n")), "{heading}");
     }
     let shown: Vec<&str> = help.split("\n      --").skip(1).collect();
-    assert_eq!(shown.len(), FLAGS.len());
-    for (about, flag) in shown.iter().zip(FLAGS) {
+    assert_eq!(shown.len(), flags().len());
+    for (about, flag) in shown.iter().zip(flags()) {
         assert!(about.starts_with(&format!("{flag} ")) || about.starts_with(&format!("{flag}[=")));
         let twin = format!("[env: CORECAST_{}=", flag.replace('-', "_").to_uppercase());
         assert!(about.contains(&twin), "{about}");
         assert!(about.contains("[default:"), "{about}");
     }
     assert!(help.contains("Exit codes: 0"), "{help}");
+}
+
+#[test]
+fn the_readme_explains_every_flag() {
+    let readme = include_str!("../README.md");
+    for flag in flags() {
+        assert!(readme.contains(&format!("| `--{flag}")), "--{flag}");
+    }
 }
 
 #[test]
@@ -199,7 +184,7 @@ fn check_prints_every_setting_and_the_memory_sum_without_listening() {
     ]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let told = stdout(&output);
-    for flag in FLAGS
+    for flag in flags()
         .iter()
         .filter(|flag| !["check", "log-level"].contains(flag))
     {

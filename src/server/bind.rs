@@ -19,12 +19,12 @@ pub struct Bound {
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("--rtmp {address}: {}", explain(.source))]
+#[error("--rtmp {address}: {}", explain(.reason))]
 pub struct BindError {
     /// The address asked for.
     pub address: SocketAddr,
     /// What the system said.
-    pub source: io::Error,
+    pub reason: io::Error,
 }
 
 /// Binds every address once per worker.
@@ -35,9 +35,9 @@ pub fn bind(addresses: &[SocketAddr], workers: usize) -> Result<Bound, BindError
     let mut usable = Vec::with_capacity(addresses.len());
     for &address in addresses {
         let family = reachable_family(address);
-        claim(family).map_err(|source| BindError {
+        claim(family).map_err(|reason| BindError {
             address: family,
-            source,
+            reason,
         })?;
         usable.push(family);
     }
@@ -48,10 +48,10 @@ pub fn bind(addresses: &[SocketAddr], workers: usize) -> Result<Bound, BindError
     for address in usable {
         let mut found = address;
         for listeners in &mut bound.workers {
-            let listener = listen(found).map_err(|source| BindError { address, source })?;
+            let listener = listen(found).map_err(|reason| BindError { address, reason })?;
             found = listener
                 .local_addr()
-                .map_err(|source| BindError { address, source })?;
+                .map_err(|reason| BindError { address, reason })?;
             listeners.push(listener);
         }
         bound.addresses.push(found);
@@ -98,16 +98,16 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
 }
 
 /// The system's reason in words that say what to do.
-fn explain(source: &io::Error) -> String {
-    let hint = match source.kind() {
+fn explain(reason: &io::Error) -> String {
+    let hint = match reason.kind() {
         io::ErrorKind::AddrInUse => "another program listens there; stop it or choose another port",
         io::ErrorKind::AddrNotAvailable => "no interface of this machine has this address",
         io::ErrorKind::PermissionDenied => {
             "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose a higher one"
         }
-        _ => return source.to_string(),
+        _ => return reason.to_string(),
     };
-    format!("{source}: {hint}")
+    format!("{reason}: {hint}")
 }
 
 /// Connections the kernel keeps for a worker that is busy.
@@ -135,7 +135,7 @@ mod tests {
     fn a_second_server_is_refused_although_the_first_shares_its_port_among_workers() {
         let first = bind(&[any_port()], 2).unwrap();
         let error = bind(&first.addresses, 2).unwrap_err();
-        assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(error.reason.kind(), io::ErrorKind::AddrInUse);
         let told = error.to_string();
         assert!(
             told.starts_with(&format!("--rtmp {}: ", first.addresses[0])),

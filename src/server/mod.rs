@@ -203,20 +203,20 @@ pub enum StartError {
     #[error("random numbers: {0}")]
     Random(ring::error::Unspecified),
     /// A thread could not be started.
-    #[error("--workers: thread of worker {}: {source}", .id.0)]
+    #[error("--workers: thread of worker {}: {reason}", .id.0)]
     Thread {
         /// The worker.
         id: WorkerId,
         /// What the system said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// A worker could not register its listeners.
-    #[error("--rtmp: worker {}: {source}", .id.0)]
+    #[error("--rtmp: worker {}: {reason}", .id.0)]
     Worker {
         /// The worker.
         id: WorkerId,
         /// What the system said.
-        source: io::Error,
+        reason: io::Error,
     },
 }
 
@@ -233,7 +233,7 @@ fn spawn(seed: WorkerSeed, life: Life) -> Result<JoinHandle<Option<Report>>, Sta
         .name(format!("worker-{}", id.0))
         .stack_size(WORKER_STACK_BYTES)
         .spawn(move || live(seed, life))
-        .map_err(|source| StartError::Thread { id, source })
+        .map_err(|reason| StartError::Thread { id, reason })
 }
 
 /// A worker's whole life, on its own thread.
@@ -247,8 +247,8 @@ fn live(seed: WorkerSeed, life: Life) -> Option<Report> {
     }
     let worker = match Worker::new(seed) {
         Ok(worker) => worker,
-        Err(source) => {
-            let _ = life.ready.send(Err(StartError::Worker { id, source }));
+        Err(reason) => {
+            let _ = life.ready.send(Err(StartError::Worker { id, reason }));
             return None;
         }
     };
