@@ -23,9 +23,9 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::config::Config;
 use crate::ids::WorkerId;
-use crate::limits::{Approx, MeshLimits, WORKER_STACK_BYTES, worst_case};
-use crate::live::{Directory, Mail, Policy, Post};
-use crate::mesh::{Mesh, Port};
+use crate::limits::{Approx, WORKER_STACK_BYTES, worst_case};
+use crate::live::{Directory, Mail, Policy};
+use crate::mesh::{Mesh, MeshLimits, Port};
 use crate::time::Millis;
 use crate::worker::{BELL, Report, Worker, WorkerSeed};
 use bind::{BindError, Bound, bind};
@@ -41,8 +41,6 @@ pub struct Server {
     workers: Vec<JoinHandle<Option<Report>>>,
     /// Boot's own place in the mesh: the only way to tell a worker anything.
     port: Port<Mail>,
-    /// Keeps the bell of `port` alive; nobody polls it.
-    _poll: mio::Poll,
     started: Instant,
     stopping: Arc<AtomicBool>,
 }
@@ -60,7 +58,7 @@ impl Server {
         let bound = bind(&config.rtmp, config.workers)?;
         let pins = machine.pins(&config);
         log_start(&config, &bound, &machine);
-        let polls = polls(config.workers + 1).map_err(StartError::Poll)?;
+        let polls = polls(config.workers).map_err(StartError::Poll)?;
         let server = Self::assemble(Arc::new(config), bound, pins, polls)?;
         Ok(server)
     }
@@ -69,10 +67,15 @@ impl Server {
         config: Arc<Config>,
         bound: Bound,
         pins: Vec<Option<usize>>,
-        (mut polls, wakers): (Vec<mio::Poll>, Vec<mio::Waker>),
+        (polls, wakers): (Vec<mio::Poll>, Vec<Option<mio::Waker>>),
     ) -> Result<Self, StartError> {
-        let mut ports = Mesh::build(polls.len(), wakers, MeshLimits::of(&config));
-        let (Some(boot_poll), Some(boot_port)) = (polls.pop(), ports.pop()) else {
+        let limits = MeshLimits {
+            letters: config.mesh_letters,
+            media_bytes: config.mesh_bytes,
+        };
+        // One port more than workers: the last is boot's.
+        let mut ports = Mesh::build(polls.len(), wakers, limits);
+        let Some(boot_port) = ports.pop() else {
             return Err(StartError::Poll(io::ErrorKind::InvalidInput.into()));
         };
         let directory = Arc::new(Directory::new(Policy {
@@ -86,7 +89,6 @@ impl Server {
             pins,
             workers: Vec::new(),
             port: boot_port,
-            _poll: boot_poll,
             started: Instant::now(),
             stopping: Arc::default(),
         };
@@ -286,13 +288,13 @@ fn log_start(config: &Config, bound: &Bound, machine: &Machine) {
     );
 }
 
-/// An event queue and its bell for each place in the mesh.
-fn polls(count: usize) -> io::Result<(Vec<mio::Poll>, Vec<mio::Waker>)> {
+/// An event queue and its bell for each worker.
+fn polls(count: usize) -> io::Result<(Vec<mio::Poll>, Vec<Option<mio::Waker>>)> {
     let mut polls = Vec::with_capacity(count);
     let mut wakers = Vec::with_capacity(count);
     for _ in 0..count {
         let poll = mio::Poll::new()?;
-        wakers.push(mio::Waker::new(poll.registry(), BELL)?);
+        wakers.push(Some(mio::Waker::new(poll.registry(), BELL)?));
         polls.push(poll);
     }
     Ok((polls, wakers))
