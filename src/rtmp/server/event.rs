@@ -12,7 +12,7 @@ use crate::rtmp::caps::Caps;
 use crate::rtmp::message::Message;
 
 /// One thing that happened on a connection.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The peer asks for an application. The host answers with `accept_connect` or
     /// `refuse_connect` before the next `recv`; until then `recv` consumes nothing.
