@@ -12,7 +12,9 @@
     )
 )]
 
+pub mod cli;
 pub mod codec;
+pub mod config;
 pub mod ids;
 pub mod limits;
 pub mod live;
@@ -20,10 +22,8 @@ pub mod logging;
 pub mod media;
 pub mod mesh;
 pub mod rtmp;
+pub mod server;
 pub mod time;
 pub mod wheel;
 pub mod wire;
-pub mod config;
-pub mod cli;
-pub mod server;
 pub mod worker;

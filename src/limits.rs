@@ -20,11 +20,19 @@ pub struct AmfLimits {
 
 impl AmfLimits {
     /// Before publish or play was accepted.
-    pub const STRANGER: Self =
-        Self { depth_max: 16, values_max: 1_024, string_bytes_max: 8 << 10, key_bytes_max: 256 };
+    pub const STRANGER: Self = Self {
+        depth_max: 16,
+        values_max: 1_024,
+        string_bytes_max: 8 << 10,
+        key_bytes_max: 256,
+    };
     /// Afterwards.
-    pub const AUTHORISED: Self =
-        Self { depth_max: 16, values_max: 8_192, string_bytes_max: 64 << 10, key_bytes_max: 256 };
+    pub const AUTHORISED: Self = Self {
+        depth_max: 16,
+        values_max: 8_192,
+        string_bytes_max: 64 << 10,
+        key_bytes_max: 256,
+    };
 }
 
 /// Bounds of one chunk reader.
@@ -187,7 +195,10 @@ impl MemorySum {
 impl fmt::Display for MemorySum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let line = |f: &mut fmt::Formatter<'_>, name: &str, how: &str, sum: u64, why: &str| {
-            let line = format!("  {name:<26}{how:>24}{:>12}  {why}", Approx(sum).to_string());
+            let line = format!(
+                "  {name:<26}{how:>24}{:>12}  {why}",
+                Approx(sum).to_string()
+            );
             writeln!(f, "{}", line.trim_end())
         };
         for term in self.terms.iter().chain(&self.kernel) {
@@ -205,7 +216,13 @@ pub struct Approx(pub u64);
 
 impl fmt::Display for Approx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [(50, "PiB"), (40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+        let units = [
+            (50, "PiB"),
+            (40, "TiB"),
+            (30, "GiB"),
+            (20, "MiB"),
+            (10, "KiB"),
+        ];
         let Some((shift, name)) = units.iter().find(|(shift, _)| self.0 >> shift > 0) else {
             return write!(f, "{} B", self.0);
         };
@@ -239,13 +256,48 @@ pub fn worst_case(config: &Config) -> MemorySum {
     let frame = log_frames * wide(FRAME_OVERHEAD_BYTES);
     let worker = wide(SCRATCH_BYTES) + wide(WORKER_STACK_BYTES);
     let terms = vec![
-        term("connections", connections, owed + stranger, "--max-connections"),
-        term("messages being received", streams, partial, "of a publisher"),
-        term("stream logs", streams, config.log_bytes, "--max-streams, --log-bytes"),
-        term("frames of the logs", streams, frame, "--log-frames, heads and counts"),
-        term("stream headers", streams, 2 * wide(METADATA_BYTES_MAX), "metadata and codec setup"),
-        term("mirrors of the logs", streams * workers, log_frames * 8, "one place a frame"),
-        term("frames cut by a write", connections, u64::from(config.max_message), "--max-message"),
+        term(
+            "connections",
+            connections,
+            owed + stranger,
+            "--max-connections",
+        ),
+        term(
+            "messages being received",
+            streams,
+            partial,
+            "of a publisher",
+        ),
+        term(
+            "stream logs",
+            streams,
+            config.log_bytes,
+            "--max-streams, --log-bytes",
+        ),
+        term(
+            "frames of the logs",
+            streams,
+            frame,
+            "--log-frames, heads and counts",
+        ),
+        term(
+            "stream headers",
+            streams,
+            2 * wide(METADATA_BYTES_MAX),
+            "metadata and codec setup",
+        ),
+        term(
+            "mirrors of the logs",
+            streams * workers,
+            log_frames * 8,
+            "one place a frame",
+        ),
+        term(
+            "frames cut by a write",
+            connections,
+            u64::from(config.max_message),
+            "--max-message",
+        ),
         term("inboxes", workers, wide(config.mesh_bytes), "--mesh-bytes"),
         term("workers", workers, worker, "read buffer and stack"),
     ];
@@ -254,7 +306,12 @@ pub fn worst_case(config: &Config) -> MemorySum {
         0 => 4 << 20,
         asked => asked.saturating_mul(2),
     };
-    let kernel = vec![term("kernel send buffers", connections, send, "--send-buffer, doubled")];
+    let kernel = vec![term(
+        "kernel send buffers",
+        connections,
+        send,
+        "--send-buffer, doubled",
+    )];
     MemorySum { terms, kernel }
 }
 
@@ -266,17 +323,46 @@ mod tests {
     fn the_sum_is_the_sum_of_its_terms_and_grows_with_each_setting() {
         let base = Config::default();
         let sum = worst_case(&base);
-        let parts: u64 = sum.terms.iter().chain(&sum.kernel).map(MemoryTerm::total).sum();
+        let parts: u64 = sum
+            .terms
+            .iter()
+            .chain(&sum.kernel)
+            .map(MemoryTerm::total)
+            .sum();
         assert_eq!(sum.total(), parts);
         let more = [
-            Config { max_connections: base.max_connections + 1, ..base.clone() },
-            Config { max_streams: base.max_streams + 1, ..base.clone() },
-            Config { log_bytes: base.log_bytes + 1, ..base.clone() },
-            Config { log_frames: base.log_frames + 1, ..base.clone() },
-            Config { workers: base.workers + 1, ..base.clone() },
-            Config { mesh_bytes: base.mesh_bytes + 1, ..base.clone() },
-            Config { send_buffer: base.send_buffer + 1, ..base.clone() },
-            Config { max_message: base.max_message + 1, ..base },
+            Config {
+                max_connections: base.max_connections + 1,
+                ..base.clone()
+            },
+            Config {
+                max_streams: base.max_streams + 1,
+                ..base.clone()
+            },
+            Config {
+                log_bytes: base.log_bytes + 1,
+                ..base.clone()
+            },
+            Config {
+                log_frames: base.log_frames + 1,
+                ..base.clone()
+            },
+            Config {
+                workers: base.workers + 1,
+                ..base.clone()
+            },
+            Config {
+                mesh_bytes: base.mesh_bytes + 1,
+                ..base.clone()
+            },
+            Config {
+                send_buffer: base.send_buffer + 1,
+                ..base.clone()
+            },
+            Config {
+                max_message: base.max_message + 1,
+                ..base
+            },
         ];
         for config in more {
             assert!(worst_case(&config).total() > sum.total(), "{config:?}");
@@ -285,8 +371,14 @@ mod tests {
 
     #[test]
     fn streams_count_no_further_than_connections() {
-        let few = Config { max_connections: 10, ..Config::default() };
-        let log = worst_case(&few).terms.into_iter().find(|term| term.name == "stream logs");
+        let few = Config {
+            max_connections: 10,
+            ..Config::default()
+        };
+        let log = worst_case(&few)
+            .terms
+            .into_iter()
+            .find(|term| term.name == "stream logs");
         assert_eq!(log.map(|term| term.count), Some(10));
     }
 

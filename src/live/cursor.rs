@@ -80,7 +80,15 @@ impl Cursor {
             (GopCache::Off, _) | (_, None) => (log.head(), Gate::Key),
         };
         let fresh = !headers.is_empty();
-        Self { next, partial: None, fresh, gate, audio: true, video: true, stream_id }
+        Self {
+            next,
+            partial: None,
+            fresh,
+            gate,
+            audio: true,
+            video: true,
+            stream_id,
+        }
     }
 
     /// Goes to the newest join point again, as after a pause (C-71).
@@ -117,7 +125,9 @@ impl Cursor {
         }
         let lost = self.skip(source.log, limits, now);
         let mut walk = self.walk(source);
-        let first = walk.next().map(|owed| (owed.seq, owed.frame.timestamp_ms()));
+        let first = walk
+            .next()
+            .map(|owed| (owed.seq, owed.frame.timestamp_ms()));
         (self.next, self.gate) = match first {
             Some((seq, _)) => (seq, walk.gate_before),
             None => (Seq(walk.seq), walk.gate),
@@ -125,7 +135,10 @@ impl Cursor {
         if let Some((seq, timestamp_ms)) = first
             && self.fresh
         {
-            let headers = source.log.headers_at(seq).map_or(source.headers, Arc::as_ref);
+            let headers = source
+                .log
+                .headers_at(seq)
+                .map_or(source.headers, Arc::as_ref);
             headers.write(source.taste, timestamp_ms, self.stream_id, control);
             self.fresh = false;
         }
@@ -207,7 +220,8 @@ impl Cursor {
     /// Every frame owed, the cut one first, in the form it is sent.
     fn owed<'a>(&'a self, source: Source<'a>) -> impl Iterator<Item = &'a Frame> {
         let cut = self.partial.as_ref().and_then(Partial::form);
-        cut.into_iter().chain(self.walk(source).map(|owed| owed.frame))
+        cut.into_iter()
+            .chain(self.walk(source).map(|owed| owed.frame))
     }
 
     /// Takes note that the socket took `written` bytes of the last gather.
@@ -256,7 +270,11 @@ impl Cursor {
 
 impl Partial {
     fn form(&self) -> Option<&Frame> {
-        if self.plain { self.frame.plain() } else { Some(&self.frame) }
+        if self.plain {
+            self.frame.plain()
+        } else {
+            Some(&self.frame)
+        }
     }
 }
 
@@ -289,7 +307,9 @@ impl<'a> Iterator for Walk<'a> {
             if !self.passes(whole) {
                 continue;
             }
-            let Some(frame) = self.source.taste.choose(whole) else { continue };
+            let Some(frame) = self.source.taste.choose(whole) else {
+                continue;
+            };
             if self.gate == Gate::Still && whole.traits().join {
                 self.seq = self.source.log.head().0.max(self.seq);
                 self.gate = Gate::Key;

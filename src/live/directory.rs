@@ -55,7 +55,12 @@ enum Holder {
     Nobody,
     Publisher(Claim, Run),
     /// The publisher went away; its worker holds the stream for it.
-    Held { worker: WorkerId, stream: StreamRef, run: Run, resume: Resume },
+    Held {
+        worker: WorkerId,
+        stream: StreamRef,
+        run: Run,
+        resume: Resume,
+    },
 }
 
 /// A publisher's claim to a name.
@@ -140,7 +145,10 @@ impl Directory {
     /// An empty directory.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
-        Self { names: Mutex::default(), policy }
+        Self {
+            names: Mutex::default(),
+            policy,
+        }
     }
 
     /// Claims a name for a publisher.
@@ -160,7 +168,10 @@ impl Directory {
             Holder::Publisher(first, first_run) => {
                 let silent_ms = now.since(entry.tally.heard());
                 if !self.policy.gives(first, &claim, silent_ms) {
-                    return Err(Taken::Busy { by: first.conn, silent_ms });
+                    return Err(Taken::Busy {
+                        by: first.conn,
+                        silent_ms,
+                    });
                 }
                 evicted = Some((first.conn, *first_run));
                 resume = entry.tally.resume();
@@ -168,20 +179,38 @@ impl Directory {
         }
         entry.holder = Holder::Publisher(claim, run);
         entry.tally.heard_ms.store(now.0, Ordering::Relaxed);
-        let interest = entry.interest.iter().filter(|(w, _)| *w != claim.worker).copied().collect();
+        let interest = entry
+            .interest
+            .iter()
+            .filter(|(w, _)| *w != claim.worker)
+            .copied()
+            .collect();
         let tally = Arc::clone(&entry.tally);
         names.last_run = run.0;
-        Ok(Granted { run, interest, resume, evicted, tally })
+        Ok(Granted {
+            run,
+            interest,
+            resume,
+            evicted,
+            tally,
+        })
     }
 
     /// Ends a publication. `hold`: keep the name for the publisher's return.
     pub fn unpublish(&self, name: &StreamName, run: Run, hold: Option<Resume>) -> Ended {
         let mut names = self.lock();
-        let Some(entry) = names.entries.get_mut(name) else { return Ended::Superseded };
+        let Some(entry) = names.entries.get_mut(name) else {
+            return Ended::Superseded;
+        };
         let ended = match (&entry.holder, hold) {
             (Holder::Publisher(claim, current), Some(resume)) if *current == run => {
                 let (worker, stream) = (claim.worker, claim.stream);
-                entry.holder = Holder::Held { worker, stream, run, resume };
+                entry.holder = Holder::Held {
+                    worker,
+                    stream,
+                    run,
+                    resume,
+                };
                 Ended::Held
             }
             (Holder::Publisher(_, current) | Holder::Held { run: current, .. }, None)
@@ -214,16 +243,26 @@ impl Directory {
         let owner = match &entry.holder {
             Holder::Nobody => None,
             Holder::Publisher(claim, run) => Some((claim.worker, claim.stream, *run)),
-            Holder::Held { worker, stream, run, .. } => Some((*worker, *stream, *run)),
+            Holder::Held {
+                worker,
+                stream,
+                run,
+                ..
+            } => Some((*worker, *stream, *run)),
         };
-        Ok(Found { owner, tally: Arc::clone(&entry.tally) })
+        Ok(Found {
+            owner,
+            tally: Arc::clone(&entry.tally),
+        })
     }
 
     /// Takes a worker's interest back.
     pub fn leave(&self, name: &StreamName, worker: WorkerId, stream: StreamRef) {
         let mut names = self.lock();
         if let Some(entry) = names.entries.get_mut(name) {
-            entry.interest.retain(|(w, s)| !(*w == worker && *s == stream));
+            entry
+                .interest
+                .retain(|(w, s)| !(*w == worker && *s == stream));
         }
         names.forget_unused(name);
     }
@@ -299,7 +338,10 @@ impl Tally {
     #[must_use]
     pub fn resume(&self) -> Option<Resume> {
         let clock_ms = self.clock_ms.load(Ordering::Relaxed);
-        (clock_ms > 0).then(|| Resume { clock_ms, at: self.heard() })
+        (clock_ms > 0).then(|| Resume {
+            clock_ms,
+            at: self.heard(),
+        })
     }
 
     /// A player joined.

@@ -71,12 +71,19 @@ impl Log {
     pub fn push(&mut self, frame: Arc<Frame>, headers: &Arc<Headers>, now: Millis) -> Seq {
         let seq = self.head();
         if frame.traits().join {
-            self.joins.push_back(Join { seq, headers: Arc::clone(headers) });
+            self.joins.push_back(Join {
+                seq,
+                headers: Arc::clone(headers),
+            });
         }
         let sum = self.pushed_bytes;
         self.pushed_bytes += u64::try_from(frame.wire_len()).unwrap_or(0);
         self.bytes += frame.memory_bytes();
-        self.entries.push_back(Entry { frame, at: now, sum });
+        self.entries.push_back(Entry {
+            frame,
+            at: now,
+            sum,
+        });
         self.evict(now);
         seq
     }
@@ -139,15 +146,25 @@ impl Log {
     /// The headers valid at a join point.
     #[must_use]
     pub fn headers_at(&self, seq: Seq) -> Option<&Arc<Headers>> {
-        self.joins.iter().rev().find(|join| join.seq == seq).map(|join| &join.headers)
+        self.joins
+            .iter()
+            .rev()
+            .find(|join| join.seq == seq)
+            .map(|join| &join.headers)
     }
 
     /// The frames from the newest join point to the live edge, for a snapshot.
     #[must_use]
     pub fn since_join(&self) -> Vec<Arc<Frame>> {
-        let Some(join) = self.newest_join() else { return Vec::new() };
+        let Some(join) = self.newest_join() else {
+            return Vec::new();
+        };
         let skip = usize::try_from(join.0.saturating_sub(self.first.0)).unwrap_or(usize::MAX);
-        self.entries.iter().skip(skip).map(|entry| Arc::clone(&entry.frame)).collect()
+        self.entries
+            .iter()
+            .skip(skip)
+            .map(|entry| Arc::clone(&entry.frame))
+            .collect()
     }
 
     /// How long the frame at `seq` has been waiting, in ms; 0 at the live edge.
@@ -159,7 +176,8 @@ impl Log {
     /// Wire bytes from `seq` to the live edge.
     #[must_use]
     pub fn lag_bytes(&self, seq: Seq) -> u64 {
-        self.entry(seq).map_or(0, |entry| self.pushed_bytes - entry.sum)
+        self.entry(seq)
+            .map_or(0, |entry| self.pushed_bytes - entry.sum)
     }
 
     /// Memory of the frames held, in bytes.
@@ -170,15 +188,27 @@ impl Log {
 
     /// Checks the invariants; tests call it after each step.
     pub fn check(&self) {
-        let bytes: usize = self.entries.iter().map(|entry| entry.frame.memory_bytes()).sum();
+        let bytes: usize = self
+            .entries
+            .iter()
+            .map(|entry| entry.frame.memory_bytes())
+            .sum();
         assert_eq!(bytes, self.bytes, "byte sum");
         assert!(self.entries.len() <= self.limits.frames, "frame limit");
         assert!(self.bytes <= self.limits.bytes, "byte limit");
         for join in &self.joins {
             let frame = self.frame(join.seq);
-            assert!(frame.is_some_and(|f| f.traits().join), "join point {:?}", join.seq);
+            assert!(
+                frame.is_some_and(|f| f.traits().join),
+                "join point {:?}",
+                join.seq
+            );
         }
-        let joins = self.entries.iter().filter(|entry| entry.frame.traits().join).count();
+        let joins = self
+            .entries
+            .iter()
+            .filter(|entry| entry.frame.traits().join)
+            .count();
         assert_eq!(joins, self.joins.len(), "every join point is listed");
     }
 }

@@ -24,7 +24,13 @@ impl Live {
                 }
             }
             Mail::Opened(opened) => self.opened(from, *opened, now, out),
-            Mail::Frame { to, run, number, frame, headers } => {
+            Mail::Frame {
+                to,
+                run,
+                number,
+                frame,
+                headers,
+            } => {
                 self.mirrored(to, run, number, frame, headers, now);
             }
             Mail::Closed { to, run } => self.closed(to, run),
@@ -41,7 +47,9 @@ impl Live {
         mirror: StreamRef,
         out: &mut impl Post,
     ) {
-        let own = self.stream_mut(to).filter(|own| own.source_run() == Some(run));
+        let own = self
+            .stream_mut(to)
+            .filter(|own| own.source_run() == Some(run));
         let Some(own) = own else {
             // It ended before this was read. A newer publication has written to the mirror by
             // itself: the directory shows it the mirror's interest.
@@ -49,21 +57,44 @@ impl Live {
             return;
         };
         let frames = own.log.since_join();
-        let headers = own.log.newest_join().and_then(|join| own.log.headers_at(join));
+        let headers = own
+            .log
+            .newest_join()
+            .and_then(|join| own.log.headers_at(join));
         let headers = Arc::clone(headers.unwrap_or(&own.headers));
         let next_number = own.next_number();
         if let Some(mirrors) = own.mirrors_mut() {
             mirrors.retain(|(worker, _)| *worker != from);
             mirrors.push((from, mirror));
         }
-        let opened = Opened { to: mirror, run, owner: to, headers, frames, next_number };
+        let opened = Opened {
+            to: mirror,
+            run,
+            owner: to,
+            headers,
+            frames,
+            next_number,
+        };
         out.post(from, Mail::Opened(Box::new(opened)));
     }
 
     fn opened(&mut self, from: WorkerId, opened: Opened, now: Millis, out: &mut impl Post) {
-        let Opened { to, run, owner, headers, frames, next_number } = opened;
+        let Opened {
+            to,
+            run,
+            owner,
+            headers,
+            frames,
+            next_number,
+        } = opened;
         let Some(own) = self.stream_mut(to).filter(|own| !own.is_ended()) else {
-            out.post(from, Mail::Unsubscribe { to: owner, mirror: to });
+            out.post(
+                from,
+                Mail::Unsubscribe {
+                    to: owner,
+                    mirror: to,
+                },
+            );
             return;
         };
         match &own.role {
@@ -75,7 +106,9 @@ impl Live {
             }
             _ => {}
         }
-        let Some(own) = self.stream_mut(to) else { return };
+        let Some(own) = self.stream_mut(to) else {
+            return;
+        };
         let mut mirror = Mirror::new(from, owner, run);
         mirror.next_number = Some(next_number);
         if own.players.is_empty() && own.waiting.is_empty() {
@@ -99,9 +132,15 @@ impl Live {
         headers: Option<Arc<Headers>>,
         now: Millis,
     ) {
-        let Some(own) = self.stream_mut(to) else { return };
-        let Role::Mirror(mirror) = &mut own.role else { return };
-        let Some(expected) = mirror.next_number.filter(|_| mirror.run == run) else { return };
+        let Some(own) = self.stream_mut(to) else {
+            return;
+        };
+        let Role::Mirror(mirror) = &mut own.role else {
+            return;
+        };
+        let Some(expected) = mirror.next_number.filter(|_| mirror.run == run) else {
+            return;
+        };
         mirror.next_number = Some(number + 1);
         mirror.resync |= number != expected;
         if mirror.resync {
@@ -118,8 +157,12 @@ impl Live {
     }
 
     fn closed(&mut self, to: StreamRef, run: Run) {
-        let Some(own) = self.stream_mut(to) else { return };
-        let Role::Mirror(mirror) = &own.role else { return };
+        let Some(own) = self.stream_mut(to) else {
+            return;
+        };
+        let Role::Mirror(mirror) = &own.role else {
+            return;
+        };
         if mirror.run != run {
             return;
         }
@@ -139,7 +182,9 @@ impl Live {
             stream.waiting.retain(|waiting| {
                 let over = waiting.until <= now;
                 if over {
-                    effects.push(Effect::NotFound { player: waiting.player });
+                    effects.push(Effect::NotFound {
+                        player: waiting.player,
+                    });
                 }
                 !over
             });
@@ -154,7 +199,10 @@ impl Live {
             };
             if over {
                 let index = u32::try_from(index).unwrap_or(u32::MAX);
-                expired.push(StreamRef { index, epoch: stream.epoch });
+                expired.push(StreamRef {
+                    index,
+                    epoch: stream.epoch,
+                });
             }
         }
         for stream in expired {
@@ -168,13 +216,20 @@ impl Live {
         let mut ending = Vec::new();
         for (index, stream) in &mut self.streams {
             for waiting in std::mem::take(&mut stream.waiting) {
-                self.effects.push(Effect::NotFound { player: waiting.player });
+                self.effects.push(Effect::NotFound {
+                    player: waiting.player,
+                });
             }
             let index = u32::try_from(index).unwrap_or(u32::MAX);
-            ending.push(StreamRef { index, epoch: stream.epoch });
+            ending.push(StreamRef {
+                index,
+                epoch: stream.epoch,
+            });
         }
         for stream in ending {
-            let Some(own) = self.stream_mut(stream) else { continue };
+            let Some(own) = self.stream_mut(stream) else {
+                continue;
+            };
             let (run, mirrors, report) = match &own.role {
                 Role::Owned(p) => (p.run, p.mirrors.clone(), p.report.clone()),
                 Role::Held(held) => (held.run, held.mirrors.clone(), held.report.clone()),
@@ -191,15 +246,28 @@ impl Live {
     fn expire(&mut self, stream: StreamRef, now: Millis, out: &mut impl Post) {
         use crate::live::Ended;
         let directory = Arc::clone(&self.directory);
-        let Some(own) = self.stream_mut(stream) else { return };
+        let Some(own) = self.stream_mut(stream) else {
+            return;
+        };
         match std::mem::replace(&mut own.role, Role::Vacant) {
-            Role::Held(Held { run, mirrors, report, .. }) => {
+            Role::Held(Held {
+                run,
+                mirrors,
+                report,
+                ..
+            }) => {
                 if directory.unpublish(&own.name, run, None) == Ended::Free {
                     self.close(stream, run, &mirrors, &report, now, out);
                 }
             }
             Role::Mirror(mirror) => {
-                out.post(mirror.owner, Mail::Unsubscribe { to: mirror.at, mirror: stream });
+                out.post(
+                    mirror.owner,
+                    Mail::Unsubscribe {
+                        to: mirror.at,
+                        mirror: stream,
+                    },
+                );
             }
             Role::Vacant | Role::Owned(_) | Role::Ended => {}
         }
@@ -220,7 +288,12 @@ impl Stream {
             tally.join();
         }
         self.players.push(player);
-        Some(Cursor::join(&self.log, &self.headers, gop_cache, player.stream_id))
+        Some(Cursor::join(
+            &self.log,
+            &self.headers,
+            gop_cache,
+            player.stream_id,
+        ))
     }
 
     /// The run its frames come from.
@@ -270,9 +343,17 @@ impl Stream {
     pub(super) fn check(&self) {
         self.log.check();
         let needs_registration = !self.players.is_empty() && !self.is_ended();
-        assert!(self.registered || !needs_registration, "{} is registered", self.name);
+        assert!(
+            self.registered || !needs_registration,
+            "{} is registered",
+            self.name
+        );
         for (index, player) in self.players.iter().enumerate() {
-            let again = self.players.iter().skip(index + 1).any(|other| other == player);
+            let again = self
+                .players
+                .iter()
+                .skip(index + 1)
+                .any(|other| other == player);
             assert!(!again, "{player:?} plays once");
         }
     }
@@ -280,6 +361,13 @@ impl Stream {
 
 impl Mirror {
     pub(super) fn new(owner: WorkerId, at: StreamRef, run: Run) -> Self {
-        Self { owner, at, run, next_number: None, resync: false, idle_since: None }
+        Self {
+            owner,
+            at,
+            run,
+            next_number: None,
+            resync: false,
+            idle_since: None,
+        }
     }
 }

@@ -167,7 +167,12 @@ impl Live {
         out: &mut impl Post,
     ) -> Result<(StreamRef, Run), Taken> {
         let stream = self.open(name);
-        let claim = Claim { worker: self.me, stream, conn: by.conn, peer };
+        let claim = Claim {
+            worker: self.me,
+            stream,
+            conn: by.conn,
+            peer,
+        };
         let granted = match self.directory.publish(name, claim, now) {
             Ok(granted) => granted,
             Err(taken) => {
@@ -215,12 +220,18 @@ impl Live {
         out: &mut impl Post,
     ) {
         let chunk_size = self.settings.chunk_size;
-        let Some(own) = self.stream_mut(stream) else { return };
-        let Role::Owned(publication) = &mut own.role else { return };
+        let Some(own) = self.stream_mut(stream) else {
+            return;
+        };
+        let Role::Owned(publication) = &mut own.role else {
+            return;
+        };
         if publication.run != run {
             return;
         }
-        let Some(frame) = publication.frame(message, chunk_size, now) else { return };
+        let Some(frame) = publication.frame(message, chunk_size, now) else {
+            return;
+        };
         let frame = Arc::new(frame);
         if publication.is_repeated_metadata(&frame, now) {
             return;
@@ -261,27 +272,48 @@ impl Live {
     ) {
         let (grace_ms, on_clean) = (self.settings.grace_ms, self.settings.grace_on_clean_end);
         let directory = Arc::clone(&self.directory);
-        let Some(own) = self.stream_mut(stream) else { return };
-        let Role::Owned(publication) = &own.role else { return };
+        let Some(own) = self.stream_mut(stream) else {
+            return;
+        };
+        let Role::Owned(publication) = &own.role else {
+            return;
+        };
         if publication.run != run {
             return;
         }
         let hold = grace_ms > 0 && (end == End::Lost || on_clean);
-        let resume = own.tally.as_ref().and_then(|tally| tally.resume()).filter(|_| hold);
+        let resume = own
+            .tally
+            .as_ref()
+            .and_then(|tally| tally.resume())
+            .filter(|_| hold);
         let ended = directory.unpublish(&own.name, run, resume);
         let Role::Owned(publication) = std::mem::replace(&mut own.role, Role::Vacant) else {
             return;
         };
         match ended {
             Ended::Held => {
-                let Publication { mirrors, next_number, report, .. } = *publication;
+                let Publication {
+                    mirrors,
+                    next_number,
+                    report,
+                    ..
+                } = *publication;
                 let name = &own.name;
                 ::log::info!("stream {name} lost its publisher: held for {grace_ms} ms");
                 let until = now + grace_ms;
-                own.role = Role::Held(Held { run, until, mirrors, next_number, report });
+                own.role = Role::Held(Held {
+                    run,
+                    until,
+                    mirrors,
+                    next_number,
+                    report,
+                });
             }
             Ended::Free => {
-                let Publication { mirrors, report, .. } = *publication;
+                let Publication {
+                    mirrors, report, ..
+                } = *publication;
                 self.close(stream, run, &mirrors, &report, now, out);
             }
             Ended::Superseded => self.remove_unused(stream.index),
@@ -305,11 +337,16 @@ impl Live {
             return Err(taken);
         }
         let (gop_cache, wait_ms) = (self.settings.gop_cache, self.settings.play_wait_ms);
-        let Some(own) = self.stream_mut(stream) else { return Ok(Joined::Waiting(stream)) };
+        let Some(own) = self.stream_mut(stream) else {
+            return Ok(Joined::Waiting(stream));
+        };
         if let Some(cursor) = own.admit(player, gop_cache) {
             return Ok(Joined::Now(stream, cursor));
         }
-        own.waiting.push(Waiting { player, until: now + wait_ms });
+        own.waiting.push(Waiting {
+            player,
+            until: now + wait_ms,
+        });
         Ok(Joined::Waiting(stream))
     }
 
@@ -321,7 +358,9 @@ impl Live {
         out: &mut impl Post,
     ) -> Result<(), Taken> {
         let (me, directory) = (self.me, Arc::clone(&self.directory));
-        let Some(own) = self.stream_mut(stream) else { return Ok(()) };
+        let Some(own) = self.stream_mut(stream) else {
+            return Ok(());
+        };
         if own.registered {
             return Ok(());
         }
@@ -331,7 +370,14 @@ impl Live {
         match found.owner {
             Some((owner, at, run)) if owner != me => {
                 own.role = Role::Mirror(Mirror::new(owner, at, run));
-                out.post(owner, Mail::Subscribe { to: at, run, mirror: stream });
+                out.post(
+                    owner,
+                    Mail::Subscribe {
+                        to: at,
+                        run,
+                        mirror: stream,
+                    },
+                );
             }
             _ => {}
         }
@@ -341,7 +387,9 @@ impl Live {
     /// A player is gone, or has been served to the end.
     pub fn leave(&mut self, stream: StreamRef, player: PlayerId, now: Millis) {
         let (me, directory) = (self.me, Arc::clone(&self.directory));
-        let Some(own) = self.stream_mut(stream) else { return };
+        let Some(own) = self.stream_mut(stream) else {
+            return;
+        };
         own.waiting.retain(|waiting| waiting.player != player);
         let before = own.players.len();
         own.players.retain(|other| *other != player);
@@ -379,7 +427,9 @@ impl Live {
     /// Appends every player of every stream with news since the last call.
     pub fn drain_dirty(&mut self, players: &mut Vec<PlayerId>) {
         for index in self.dirty.drain(..) {
-            let stream = usize::try_from(index).ok().and_then(|i| self.streams.get_mut(i));
+            let stream = usize::try_from(index)
+                .ok()
+                .and_then(|i| self.streams.get_mut(i));
             if let Some(stream) = stream {
                 stream.dirty = false;
                 players.extend_from_slice(&stream.players);
@@ -408,20 +458,29 @@ impl Live {
     fn open(&mut self, name: &StreamName) -> StreamRef {
         let known = self.by_name.get(name).copied();
         if let Some(index) = known
-            && let Some(stream) = usize::try_from(index).ok().and_then(|i| self.streams.get(i))
+            && let Some(stream) = usize::try_from(index)
+                .ok()
+                .and_then(|i| self.streams.get(i))
         {
-            return StreamRef { index, epoch: stream.epoch };
+            return StreamRef {
+                index,
+                epoch: stream.epoch,
+            };
         }
         self.last_epoch = self.last_epoch.wrapping_add(1);
         let epoch = self.last_epoch;
-        let index = self.streams.insert(Stream::new(name.clone(), epoch, self.settings.log));
+        let index = self
+            .streams
+            .insert(Stream::new(name.clone(), epoch, self.settings.log));
         let index = u32::try_from(index).unwrap_or(u32::MAX);
         self.by_name.insert(name.clone(), index);
         StreamRef { index, epoch }
     }
 
     fn mark_dirty(&mut self, index: u32) {
-        let stream = usize::try_from(index).ok().and_then(|i| self.streams.get_mut(i));
+        let stream = usize::try_from(index)
+            .ok()
+            .and_then(|i| self.streams.get_mut(i));
         if let Some(stream) = stream
             && !stream.dirty
         {
@@ -444,8 +503,10 @@ impl Live {
             out.post(*worker, Mail::Closed { to: *mirror, run });
         }
         if let Some(own) = self.stream(stream) {
-            let (peak, skipped) =
-                own.tally.as_ref().map_or((0, 0), |t| (t.players_peak(), t.skipped()));
+            let (peak, skipped) = own
+                .tally
+                .as_ref()
+                .map_or((0, 0), |t| (t.players_peak(), t.skipped()));
             ::log::info!(
                 "stream {} ended after {} s: {}, {} kbit/s, {} frames, players peak {peak}, \
                  frames skipped {skipped}, malformed {}",
@@ -463,7 +524,9 @@ impl Live {
     /// Local players are served to the end of the log; the name is free for a new stream.
     fn end_local(&mut self, stream: StreamRef) {
         let (me, directory) = (self.me, Arc::clone(&self.directory));
-        let Some(own) = self.stream_mut(stream) else { return };
+        let Some(own) = self.stream_mut(stream) else {
+            return;
+        };
         own.role = Role::Ended;
         let name = own.name.clone();
         if std::mem::take(&mut own.registered) {
@@ -477,14 +540,21 @@ impl Live {
     }
 
     fn remove_unused(&mut self, index: u32) {
-        let Ok(place) = usize::try_from(index) else { return };
-        let Some(stream) = self.streams.get(place) else { return };
+        let Ok(place) = usize::try_from(index) else {
+            return;
+        };
+        let Some(stream) = self.streams.get(place) else {
+            return;
+        };
         if !stream.is_unused() {
             return;
         }
         let stream = self.streams.remove(place);
         if stream.registered {
-            let at = StreamRef { index, epoch: stream.epoch };
+            let at = StreamRef {
+                index,
+                epoch: stream.epoch,
+            };
             self.directory.leave(&stream.name, self.me, at);
         }
         if self.by_name.get(&stream.name) == Some(&index) {
@@ -496,11 +566,17 @@ impl Live {
     /// Gives every waiting player its cursor.
     fn start_waiting(&mut self, stream: StreamRef) {
         let gop_cache = self.settings.gop_cache;
-        let Some(own) = self.stream_mut(stream) else { return };
+        let Some(own) = self.stream_mut(stream) else {
+            return;
+        };
         let mut effects = Vec::new();
         for Waiting { player, .. } in std::mem::take(&mut own.waiting) {
             if let Some(cursor) = own.admit(player, gop_cache) {
-                effects.push(Effect::Start { player, stream, cursor });
+                effects.push(Effect::Start {
+                    player,
+                    stream,
+                    cursor,
+                });
             }
         }
         self.effects.append(&mut effects);
@@ -512,12 +588,25 @@ impl Live {
             stream.check();
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             let named = self.by_name.get(&stream.name) == Some(&index);
-            assert!(named || stream.is_ended(), "{} is known by its name", stream.name);
-            assert!(!stream.is_unused(), "{} is not kept for nobody", stream.name);
+            assert!(
+                named || stream.is_ended(),
+                "{} is known by its name",
+                stream.name
+            );
+            assert!(
+                !stream.is_unused(),
+                "{} is not kept for nobody",
+                stream.name
+            );
         }
         for (name, index) in &self.by_name {
-            let stream = usize::try_from(*index).ok().and_then(|i| self.streams.get(i));
-            assert!(stream.is_some_and(|s| s.name == *name), "{name} leads to its stream");
+            let stream = usize::try_from(*index)
+                .ok()
+                .and_then(|i| self.streams.get(i));
+            assert!(
+                stream.is_some_and(|s| s.name == *name),
+                "{name} leads to its stream"
+            );
         }
     }
 }

@@ -65,7 +65,10 @@ impl Publication {
             run,
             mirrors: Vec::new(),
             next_number: 0,
-            report: Report { started: now, ..Report::default() },
+            report: Report {
+                started: now,
+                ..Report::default()
+            },
             timeline: Timeline::new(resume),
             wait_join: resume.is_some(),
             lead_track: None,
@@ -112,7 +115,13 @@ impl Publication {
         let track = tag.as_ref().map_or(0, |tag| tag.track);
         let timestamp_ms = self.timeline.stamp(lane, track, message.timestamp, now);
         let traits = Traits { lane, join, header };
-        Some(Frame::build(message.body, traits, tag, timestamp_ms, chunk_size))
+        Some(Frame::build(
+            message.body,
+            traits,
+            tag,
+            timestamp_ms,
+            chunk_size,
+        ))
     }
 
     /// GStreamer repeats its metadata many times a second: it passes when it has changed, or
@@ -133,7 +142,9 @@ impl Publication {
     }
 
     fn is_join(&mut self, tag: &Tag, now: Millis) -> bool {
-        let Part::Frame { key } = tag.part else { return false };
+        let Part::Frame { key } = tag.part else {
+            return false;
+        };
         match tag.media {
             Media::Video => {
                 self.audio_run = 0;
@@ -183,13 +194,19 @@ impl Report {
     pub fn tracks(&self) -> String {
         let name = |(codec, shape): &(Codec, Option<Shape>)| match shape {
             Some(Shape::Video { width, height, .. }) => format!("{codec} {width}x{height}"),
-            Some(Shape::Audio { rate_hz, channels, .. }) => {
+            Some(Shape::Audio {
+                rate_hz, channels, ..
+            }) => {
                 format!("{codec} {rate_hz} Hz {channels} ch")
             }
             None => codec.to_string(),
         };
         let parts: Vec<String> = self.video.iter().chain(&self.audio).map(name).collect();
-        if parts.is_empty() { "no media".to_owned() } else { parts.join(" + ") }
+        if parts.is_empty() {
+            "no media".to_owned()
+        } else {
+            parts.join(" + ")
+        }
     }
 
     /// Average payload rate until `now`, in kbit/s.

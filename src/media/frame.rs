@@ -101,7 +101,10 @@ impl Frame {
                 }
             }
         });
-        Self { plain, ..Self::encode(body, traits, tag, timestamp_ms, chunk_size) }
+        Self {
+            plain,
+            ..Self::encode(body, traits, tag, timestamp_ms, chunk_size)
+        }
     }
 
     /// Writes the RTMP head into the head room and the tail behind the payload.
@@ -212,7 +215,10 @@ impl Frame {
         let before = out.bytes();
         let payload_at = HEAD_ROOM;
         let end = self.buf.len().saturating_sub(TAIL_ROOM);
-        let more = self.more.get(..usize::from(self.more_len)).unwrap_or_default();
+        let more = self
+            .more
+            .get(..usize::from(self.more_len))
+            .unwrap_or_default();
         let mut piece = |bytes: &'a [u8]| {
             if skip >= bytes.len() {
                 skip -= bytes.len();
@@ -227,9 +233,11 @@ impl Frame {
             Some(head) => {
                 piece(head) && piece(self.buf.get(payload_at..chunk_end).unwrap_or_default())
             }
-            None => {
-                piece(self.buf.get(usize::from(self.head_at)..chunk_end).unwrap_or_default())
-            }
+            None => piece(
+                self.buf
+                    .get(usize::from(self.head_at)..chunk_end)
+                    .unwrap_or_default(),
+            ),
         };
         while open && chunk_end < end {
             let next_end = end.min(chunk_end + self.chunk_bytes());
@@ -283,11 +291,19 @@ pub(super) fn wire_head(lane: Lane, timestamp_ms: u64, stream_id: u32) -> Head {
         Lane::Video => csid::VIDEO,
         Lane::Data => csid::DATA,
     };
-    Head { csid, timestamp: wire_ms(timestamp_ms), kind: lane.kind(), stream_id }
+    Head {
+        csid,
+        timestamp: wire_ms(timestamp_ms),
+        kind: lane.kind(),
+        stream_id,
+    }
 }
 
 /// The wire's 32 bits of a 64-bit time: it wraps after 49.7 days (K-37).
-#[allow(clippy::cast_possible_truncation, reason = "the wire clock wraps by definition")]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the wire clock wraps by definition"
+)]
 fn wire_ms(timestamp_ms: u64) -> u32 {
     timestamp_ms as u32
 }
@@ -306,8 +322,18 @@ mod tests {
 
     fn frame(len: usize, timestamp_ms: u64, chunk_size: u32) -> Frame {
         let payload: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
-        let traits = Traits { lane: Lane::Video, join: true, header: false };
-        Frame::build(Body::with_payload(&payload), traits, None, timestamp_ms, chunk_size)
+        let traits = Traits {
+            lane: Lane::Video,
+            join: true,
+            header: false,
+        };
+        Frame::build(
+            Body::with_payload(&payload),
+            traits,
+            None,
+            timestamp_ms,
+            chunk_size,
+        )
     }
 
     fn wire(frame: &Frame, head: Option<&[u8]>, skip: usize, step: usize) -> Vec<u8> {
@@ -330,7 +356,11 @@ mod tests {
         let mut input = bytes;
         let message = reader.read(&mut input).unwrap().unwrap();
         assert!(input.is_empty());
-        (message.timestamp, message.stream_id, message.payload().to_vec())
+        (
+            message.timestamp,
+            message.stream_id,
+            message.payload().to_vec(),
+        )
     }
 
     #[test]
@@ -357,7 +387,11 @@ mod tests {
             assert_eq!(wire(&f, None, 0, step), whole, "step {step}");
         }
         for skip in 0..whole.len() {
-            assert_eq!(wire(&f, None, skip, usize::MAX), whole[skip..], "skip {skip}");
+            assert_eq!(
+                wire(&f, None, skip, usize::MAX),
+                whole[skip..],
+                "skip {skip}"
+            );
         }
     }
 
@@ -368,6 +402,9 @@ mod tests {
         f.write_head(7, &mut head);
         assert_eq!(head.len(), f.head_len());
         let (timestamp, stream_id, payload) = read_back(&wire(&f, Some(&head), 0, 5), 128);
-        assert_eq!((timestamp, stream_id, &payload[..]), (90_000, 7, f.payload()));
+        assert_eq!(
+            (timestamp, stream_id, &payload[..]),
+            (90_000, 7, f.payload())
+        );
     }
 }

@@ -24,7 +24,11 @@ impl<'a> Gather<'a> {
     /// An empty gather.
     #[must_use]
     pub fn new() -> Self {
-        Self { slices: [IoSlice::new(&[]); Self::SLICES_MAX], len: 0, bytes: 0 }
+        Self {
+            slices: [IoSlice::new(&[]); Self::SLICES_MAX],
+            len: 0,
+            bytes: 0,
+        }
     }
 
     /// Adds a slice. `false` when there is no room: nothing was added.

@@ -77,7 +77,10 @@ impl Headers {
     }
 
     fn note_track(&mut self, tag: Tag, frame: &Arc<Frame>) {
-        let known = self.tracks.iter().position(|t| t.media == tag.media && t.track == tag.track);
+        let known = self
+            .tracks
+            .iter()
+            .position(|t| t.media == tag.media && t.track == tag.track);
         let place = match known {
             Some(place) => place,
             None => {
@@ -95,7 +98,9 @@ impl Headers {
                 self.tracks.len() - 1
             }
         };
-        let Some(track) = self.tracks.get_mut(place) else { return };
+        let Some(track) = self.tracks.get_mut(place) else {
+            return;
+        };
         if track.codec != tag.codec {
             // Another codec: nothing of the old one is valid any more (M-11).
             (track.config, track.channels, track.color) = (None, None, None);
@@ -133,13 +138,18 @@ impl Headers {
                 .flat_map(|t| [&t.config, &t.channels, &t.color])
                 .flatten()
         };
-        self.metadata.iter().chain(of(Media::Audio)).chain(of(Media::Video))
+        self.metadata
+            .iter()
+            .chain(of(Media::Audio))
+            .chain(of(Media::Video))
     }
 
     /// Writes them for one player with the time of the frame it starts at (K-39).
     pub fn write(&self, taste: &Taste, timestamp_ms: u64, stream_id: u32, out: &mut Vec<u8>) {
         for frame in self.frames() {
-            let Some(frame) = taste.choose(frame) else { continue };
+            let Some(frame) = taste.choose(frame) else {
+                continue;
+            };
             let head = wire_head(frame.traits().lane, timestamp_ms, stream_id);
             write_message(out, &head, frame.payload(), frame.chunk_size());
         }
@@ -169,7 +179,10 @@ impl Lane {
     #[must_use]
     pub fn is_header(self, tag: Option<&Tag>, payload: &[u8]) -> bool {
         match tag {
-            Some(tag) => matches!(tag.part, Part::Config | Part::ChannelConfig | Part::ColorInfo),
+            Some(tag) => matches!(
+                tag.part,
+                Part::Config | Part::ChannelConfig | Part::ColorInfo
+            ),
             None => self == Self::Data && is_metadata(payload),
         }
     }

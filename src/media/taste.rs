@@ -35,7 +35,9 @@ impl Taste {
     /// The form of `frame` this player gets: itself, its plain twin, or nothing.
     #[must_use]
     pub fn choose<'a>(&self, frame: &'a Frame) -> Option<&'a Frame> {
-        let Some(tag) = frame.tag() else { return Some(frame) };
+        let Some(tag) = frame.tag() else {
+            return Some(frame);
+        };
         if is_legacy(tag) {
             return Some(frame);
         }

@@ -77,7 +77,10 @@ impl Timeline {
             Lane::Video => (1, self.advance(lane, wire_ms, now)),
         };
         let track = usize::from(track).min(TRACKS - 1);
-        let Some(floor_ms) = self.floor_ms.get_mut(lane_index).and_then(|l| l.get_mut(track))
+        let Some(floor_ms) = self
+            .floor_ms
+            .get_mut(lane_index)
+            .and_then(|l| l.get_mut(track))
         else {
             return out_ms;
         };
@@ -194,7 +197,10 @@ mod tests {
 
     #[test]
     fn a_resumed_stream_continues_after_the_gap_that_passed() {
-        let resume = Resume { clock_ms: 8_000, at: Millis(100_000) };
+        let resume = Resume {
+            clock_ms: 8_000,
+            at: Millis(100_000),
+        };
         let mut t = Timeline::new(Some(resume));
         assert_eq!(t.stamp(Lane::Data, 0, 0, Millis(102_500)), 8_000);
         assert_eq!(t.stamp(Lane::Video, 0, 0, Millis(102_500)), 10_500);

@@ -33,7 +33,11 @@ pub(super) enum Stopped {
 
 impl Listeners {
     pub(super) fn new(sockets: Vec<TcpListener>) -> Self {
-        Self { sockets, ready: true, retry_at: Millis::NEVER }
+        Self {
+            sockets,
+            ready: true,
+            retry_at: Millis::NEVER,
+        }
     }
 
     pub(super) fn socket_mut(&mut self, n: usize) -> Option<&mut TcpListener> {

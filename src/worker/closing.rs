@@ -14,7 +14,9 @@ impl Worker {
     /// flushed.
     pub(super) fn close(&mut self, id: ConnId, reason: CloseReason, now: Millis) {
         self.release_all(id, now);
-        let Some(conn) = self.conns.find(id) else { return };
+        let Some(conn) = self.conns.find(id) else {
+            return;
+        };
         conn.close(reason, now);
         conn.collect();
         if conn.control_owed() == 0 && conn.session.out().is_empty() && conn.read_closed {
@@ -29,15 +31,27 @@ impl Worker {
     }
 
     fn release_all(&mut self, id: ConnId, now: Millis) {
-        let Some(conn) = self.conns.find(id) else { return };
+        let Some(conn) = self.conns.find(id) else {
+            return;
+        };
         for (stream_id, role) in std::mem::take(&mut conn.roles) {
-            self.release(PlayerId { conn: id, stream_id }, &role, End::Lost, now);
+            self.release(
+                PlayerId {
+                    conn: id,
+                    stream_id,
+                },
+                &role,
+                End::Lost,
+                now,
+            );
         }
     }
 
     /// The peer has sent its last byte, and all of them have been digested.
     pub(super) fn peer_closed(&mut self, id: ConnId, now: Millis) {
-        let Some(conn) = self.conns.find(id) else { return };
+        let Some(conn) = self.conns.find(id) else {
+            return;
+        };
         match conn.phase {
             Phase::Open => self.close(id, CloseReason::Peer, now),
             Phase::Lingering { .. } => {
@@ -50,7 +64,9 @@ impl Worker {
 
     /// Nothing is owed to a connection: ends what waited for that.
     pub(super) fn flushed_clean(&mut self, id: ConnId, now: Millis) {
-        let Some(conn) = self.conns.find(id) else { return };
+        let Some(conn) = self.conns.find(id) else {
+            return;
+        };
         match conn.phase {
             Phase::Closing { .. } => {
                 conn.half_close(now);
@@ -65,20 +81,34 @@ impl Worker {
 
     /// Tells a player that has everything of a stream that is over.
     fn end_plays(&mut self, id: ConnId, now: Millis) {
-        let Some(conn) = self.conns.find(id) else { return };
+        let Some(conn) = self.conns.find(id) else {
+            return;
+        };
         let live = &self.live;
         let ended = conn.roles.iter().find_map(|(stream_id, role)| match role {
             Role::Playing(playback) => {
                 let stream = live.stream(playback.stream);
-                stream.is_none_or(|stream| stream.is_ended()).then_some(*stream_id)
+                stream
+                    .is_none_or(|stream| stream.is_ended())
+                    .then_some(*stream_id)
             }
             Role::Publishing { .. } | Role::Waiting { .. } => None,
         });
         let Some(stream_id) = ended else { return };
-        let Some(role) = conn.take_role(stream_id) else { return };
+        let Some(role) = conn.take_role(stream_id) else {
+            return;
+        };
         conn.session.end_play(stream_id);
         let last = conn.roles.is_empty();
-        self.release(PlayerId { conn: id, stream_id }, &role, End::Clean, now);
+        self.release(
+            PlayerId {
+                conn: id,
+                stream_id,
+            },
+            &role,
+            End::Clean,
+            now,
+        );
         if last {
             self.close(id, CloseReason::StreamEnded, now);
         } else {
@@ -89,7 +119,9 @@ impl Worker {
     /// A wheel entry of this connection fired; its own deadline decides.
     pub(super) fn timeout(&mut self, id: ConnId, now: Millis) {
         let write_timeout_ms = self.config.write_timeout_ms;
-        let Some(conn) = self.conns.find(id) else { return };
+        let Some(conn) = self.conns.find(id) else {
+            return;
+        };
         conn.armed = Millis::NEVER;
         if conn.next_deadline(write_timeout_ms) <= now {
             match conn.phase {
@@ -142,9 +174,15 @@ impl Worker {
         self.live.drain(now, &mut self.port);
         self.apply_effects(now);
         for id in self.conns.ids() {
-            let Some(conn) = self.conns.find(id) else { continue };
+            let Some(conn) = self.conns.find(id) else {
+                continue;
+            };
             // Players are told when they have everything; see `end_plays`.
-            if conn.roles.iter().any(|(_, role)| matches!(role, Role::Playing(_))) {
+            if conn
+                .roles
+                .iter()
+                .any(|(_, role)| matches!(role, Role::Playing(_)))
+            {
                 self.queue_flush(id);
                 continue;
             }
@@ -170,14 +208,18 @@ impl Worker {
 /// scan and is not worth a line at info (PROTOCOL H-11, INTEROP 5).
 fn log_end(conn: &Conn, now: Millis) {
     let reason = match &conn.phase {
-        Phase::Closing { reason, .. } | Phase::Lingering { reason, .. } | Phase::Dead { reason } => {
-            reason
-        }
+        Phase::Closing { reason, .. }
+        | Phase::Lingering { reason, .. }
+        | Phase::Dead { reason } => reason,
         Phase::Open => &CloseReason::Peer,
     };
     let peer = conn.session.peer();
     let counters = conn.counters;
-    let level = if conn.taste.is_none() { log::Level::Debug } else { log::Level::Info };
+    let level = if conn.taste.is_none() {
+        log::Level::Debug
+    } else {
+        log::Level::Info
+    };
     let (did, name) = match &conn.last_role {
         Some((did, name)) => (*did, name.as_str()),
         None => ("asked for", "nothing"),
@@ -188,7 +230,11 @@ fn log_end(conn: &Conn, now: Millis) {
         conn.id(),
         conn.peer,
         Seconds(now.since(counters.since)),
-        if peer.agent.is_empty() { "unknown agent" } else { &peer.agent },
+        if peer.agent.is_empty() {
+            "unknown agent"
+        } else {
+            &peer.agent
+        },
         counters.bytes_in,
         counters.bytes_out,
         counters.frames_skipped,

@@ -48,9 +48,14 @@ pub(super) struct Conn {
 /// What one message stream of a connection does.
 #[derive(Debug)]
 pub(super) enum Role {
-    Publishing { stream: StreamRef, run: Run },
+    Publishing {
+        stream: StreamRef,
+        run: Run,
+    },
     /// Waits for a stream that is not there yet.
-    Waiting { stream: StreamRef },
+    Waiting {
+        stream: StreamRef,
+    },
     Playing(Playback),
 }
 
@@ -66,12 +71,20 @@ pub(super) struct Playback {
 pub(super) enum Phase {
     Open,
     /// What is owed is still flushed, until the deadline.
-    Closing { reason: CloseReason, until: Millis },
+    Closing {
+        reason: CloseReason,
+        until: Millis,
+    },
     /// Our side is shut; what the peer sends is discarded so that no RST destroys the last reply
     /// in flight (L-13).
-    Lingering { reason: CloseReason, until: Millis },
+    Lingering {
+        reason: CloseReason,
+        until: Millis,
+    },
     /// To be reaped.
-    Dead { reason: CloseReason },
+    Dead {
+        reason: CloseReason,
+    },
 }
 
 /// Why a connection ended.
@@ -141,17 +154,16 @@ impl Conn {
             read_queued: false,
             stalled_since: None,
             armed: Millis::NEVER,
-            counters: Counters { since: now, ..Counters::default() },
+            counters: Counters {
+                since: now,
+                ..Counters::default()
+            },
             last_role: None,
         }
     }
 
     pub(super) fn id(&self) -> ConnId {
         self.id
-    }
-
-    pub(super) fn socket(&mut self) -> &mut TcpStream {
-        &mut self.socket
     }
 
     /// One read. `Ok(0)` is the end.
@@ -163,7 +175,10 @@ impl Conn {
 
     /// The role of a message stream.
     pub(super) fn role_mut(&mut self, stream_id: u32) -> Option<&mut Role> {
-        self.roles.iter_mut().find(|(id, _)| *id == stream_id).map(|(_, role)| role)
+        self.roles
+            .iter_mut()
+            .find(|(id, _)| *id == stream_id)
+            .map(|(_, role)| role)
     }
 
     /// Takes the role of a message stream away.
@@ -175,7 +190,10 @@ impl Conn {
     /// Starts the end: what is owed is flushed first. The first reason stays.
     pub(super) fn close(&mut self, reason: CloseReason, now: Millis) {
         if matches!(self.phase, Phase::Open) {
-            self.phase = Phase::Closing { reason, until: now + CLOSE_FLUSH_MS };
+            self.phase = Phase::Closing {
+                reason,
+                until: now + CLOSE_FLUSH_MS,
+            };
         }
     }
 
@@ -196,7 +214,10 @@ impl Conn {
                 if self.read_closed || self.socket.shutdown(Shutdown::Write).is_err() {
                     Phase::Dead { reason }
                 } else {
-                    Phase::Lingering { reason, until: now + LINGER_MS }
+                    Phase::Lingering {
+                        reason,
+                        until: now + LINGER_MS,
+                    }
                 }
             }
             other => other,
@@ -207,7 +228,9 @@ impl Conn {
     pub(super) fn next_deadline(&self, write_timeout_ms: u64) -> Millis {
         match &self.phase {
             Phase::Open => {
-                let stall = self.stalled_since.map_or(Millis::NEVER, |at| at + write_timeout_ms);
+                let stall = self
+                    .stalled_since
+                    .map_or(Millis::NEVER, |at| at + write_timeout_ms);
                 stall.min(self.session.next_timeout())
             }
             Phase::Closing { until, .. } | Phase::Lingering { until, .. } => *until,
@@ -240,13 +263,23 @@ impl Conn {
             }
             heads.clear();
             let mut gather = Gather::new();
-            let control_bytes = if !cut && gather.push(control) { control.len() } else { 0 };
+            let control_bytes = if !cut && gather.push(control) {
+                control.len()
+            } else {
+                0
+            };
             let playback = media.and_then(|place| playback_at(&self.roles, place));
             let source = playback.and_then(|p| source_of(live, self.taste.as_ref(), p));
             if let (Some(playback), Some(source)) = (playback, source) {
                 // Control bytes wait for the end of a cut frame and for nothing else.
-                let frames_max = if cut && !control.is_empty() { 1 } else { Gather::SLICES_MAX };
-                playback.cursor.gather(source, frames_max, heads, &mut gather);
+                let frames_max = if cut && !control.is_empty() {
+                    1
+                } else {
+                    Gather::SLICES_MAX
+                };
+                playback
+                    .cursor
+                    .gather(source, frames_max, heads, &mut gather);
             }
             let owed = gather.bytes();
             let written = match self.socket.write_vectored(gather.slices()) {
@@ -283,20 +316,28 @@ impl Conn {
 
     /// The playback to serve next: one with a cut frame first, else the first that owes frames.
     fn next_playback(&mut self, live: &Live, limits: LagLimits, now: Millis) -> Option<usize> {
-        let cut = self.roles.iter().position(|(_, role)| {
-            matches!(role, Role::Playing(playback) if playback.cursor.is_mid_frame())
-        });
+        let cut = self.roles.iter().position(
+            |(_, role)| matches!(role, Role::Playing(playback) if playback.cursor.is_mid_frame()),
+        );
         if cut.is_some() {
             return cut;
         }
         for (place, (_, role)) in self.roles.iter_mut().enumerate() {
-            let Role::Playing(playback) = role else { continue };
+            let Role::Playing(playback) = role else {
+                continue;
+            };
             if playback.paused {
                 continue;
             }
-            let Some(stream) = live.stream(playback.stream) else { continue };
-            let Some(source) = source_of(live, self.taste.as_ref(), playback) else { continue };
-            let lost = playback.cursor.prepare(source, limits, now, &mut self.control);
+            let Some(stream) = live.stream(playback.stream) else {
+                continue;
+            };
+            let Some(source) = source_of(live, self.taste.as_ref(), playback) else {
+                continue;
+            };
+            let lost = playback
+                .cursor
+                .prepare(source, limits, now, &mut self.control);
             if lost > 0 {
                 self.counters.frames_skipped += lost;
                 if let Some(tally) = stream.tally() {
@@ -340,11 +381,15 @@ impl Conn {
             self.control.clear();
         }
         let taste = self.taste.as_ref();
-        let role = media.and_then(|place| self.roles.get_mut(place)).map(|(_, role)| role);
+        let role = media
+            .and_then(|place| self.roles.get_mut(place))
+            .map(|(_, role)| role);
         if let Some(Role::Playing(playback)) = role
             && let Some(source) = source_of(live, taste, playback)
         {
-            playback.cursor.advance(source, written.saturating_sub(control_bytes));
+            playback
+                .cursor
+                .advance(source, written.saturating_sub(control_bytes));
         }
     }
 }
@@ -362,7 +407,11 @@ fn source_of<'a>(
     playback: &Playback,
 ) -> Option<Source<'a>> {
     let stream = live.stream(playback.stream)?;
-    Some(Source { log: stream.log(), headers: stream.headers(), taste: taste? })
+    Some(Source {
+        log: stream.log(),
+        headers: stream.headers(),
+        taste: taste?,
+    })
 }
 
 /// Writes of one flush. A player that took a whole gather and owes more is far behind; the others

@@ -18,7 +18,11 @@ pub(super) struct Conns {
 
 impl Conns {
     pub(super) fn new(me: WorkerId) -> Self {
-        Self { me, slab: Slab::new(), last_generation: 0 }
+        Self {
+            me,
+            slab: Slab::new(),
+            last_generation: 0,
+        }
     }
 
     /// Adds the connection that `make` builds for its id.
@@ -26,7 +30,11 @@ impl Conns {
         self.last_generation = token::next_generation(self.last_generation);
         let entry = self.slab.vacant_entry();
         let index = u32::try_from(entry.key()).unwrap_or(u32::MAX);
-        let id = ConnId { worker: self.me, index, generation: self.last_generation };
+        let id = ConnId {
+            worker: self.me,
+            index,
+            generation: self.last_generation,
+        };
         entry.insert(make(id));
         id
     }
@@ -35,7 +43,9 @@ impl Conns {
         if id.worker != self.me {
             return None;
         }
-        self.slab.get_mut(usize::try_from(id.index).ok()?).filter(|conn| conn.id() == id)
+        self.slab
+            .get_mut(usize::try_from(id.index).ok()?)
+            .filter(|conn| conn.id() == id)
     }
 
     pub(super) fn remove(&mut self, id: ConnId) -> Option<Conn> {

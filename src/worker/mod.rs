@@ -119,20 +119,32 @@ impl Worker {
     /// The poll refuses a listener.
     pub fn new(seed: WorkerSeed) -> io::Result<Self> {
         let config = seed.config;
-        let sockets = seed.listeners.into_iter().map(mio::net::TcpListener::from_std).collect();
+        let sockets = seed
+            .listeners
+            .into_iter()
+            .map(mio::net::TcpListener::from_std)
+            .collect();
         let mut listeners = Listeners::new(sockets);
         for n in 0..listeners.len() {
             if let Some(socket) = listeners.socket_mut(n) {
-                seed.poll.registry().register(socket, token::listener(n), Interest::READABLE)?;
+                seed.poll
+                    .registry()
+                    .register(socket, token::listener(n), Interest::READABLE)?;
             }
         }
-        let mut session_config = SessionConfig { chunk_size: config.chunk_size, ..Default::default() };
+        let mut session_config = SessionConfig {
+            chunk_size: config.chunk_size,
+            ..Default::default()
+        };
         session_config.limits.publisher.message_bytes_max = config.max_message;
         session_config.limits.media_idle_ms = config.publish_idle_ms;
         let live = Live::new(seed.id, Settings::new(&config), seed.directory);
         Ok(Self {
             session_config,
-            lag_limits: LagLimits { ms: config.max_lag_ms, bytes: config.max_lag_bytes },
+            lag_limits: LagLimits {
+                ms: config.max_lag_ms,
+                bytes: config.max_lag_bytes,
+            },
             poll: seed.poll,
             port: seed.port,
             live,
@@ -225,8 +237,14 @@ impl Worker {
             Source::Bell => {}
             Source::Listener(_) => self.listeners.wake(),
             Source::Conn { index, generation } => {
-                let id = ConnId { worker: self.port.me(), index, generation };
-                let Some(conn) = self.conns.find(id) else { return };
+                let id = ConnId {
+                    worker: self.port.me(),
+                    index,
+                    generation,
+                };
+                let Some(conn) = self.conns.find(id) else {
+                    return;
+                };
                 conn.readable |= event.is_readable() || event.is_error();
                 conn.read_closed |= event.is_read_closed() || event.is_error();
                 if event.is_writable() && !conn.writable {
@@ -240,7 +258,9 @@ impl Worker {
 
     fn read_ready(&mut self, now: Millis) {
         for _ in 0..self.read_queue.len() {
-            let Some(id) = self.read_queue.pop_front() else { return };
+            let Some(id) = self.read_queue.pop_front() else {
+                return;
+            };
             if let Some(conn) = self.conns.find(id) {
                 conn.read_queued = false;
                 self.read(id, now);
@@ -253,12 +273,16 @@ impl Worker {
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut budget = READ_BUDGET_BYTES;
         while budget > 0 {
-            let Some(conn) = self.conns.find(id) else { break };
+            let Some(conn) = self.conns.find(id) else {
+                break;
+            };
             if !conn.readable || matches!(conn.phase, Phase::Dead { .. }) {
                 break;
             }
             let room = budget.min(scratch.len());
-            let Some(buffer) = scratch.get_mut(..room) else { break };
+            let Some(buffer) = scratch.get_mut(..room) else {
+                break;
+            };
             match conn.read(buffer) {
                 Ok(0) => {
                     conn.readable = false;
@@ -354,7 +378,9 @@ impl Worker {
 
     fn take_mail(&mut self, now: Millis) {
         for _ in 0..LETTERS_MAX {
-            let Some(letter) = self.port.take() else { break };
+            let Some(letter) = self.port.take() else {
+                break;
+            };
             for mail in letter.mail {
                 match mail {
                     Mail::Drain { deadline } => self.drain(deadline, now),
@@ -383,7 +409,9 @@ impl Worker {
     /// Keeps the wheel informed: a token no later than the connection's deadline.
     fn rearm(&mut self, id: ConnId) {
         let write_timeout_ms = self.config.write_timeout_ms;
-        let Some(conn) = self.conns.find(id) else { return };
+        let Some(conn) = self.conns.find(id) else {
+            return;
+        };
         let deadline = conn.next_deadline(write_timeout_ms);
         if deadline < conn.armed {
             conn.armed = deadline;
@@ -409,15 +437,21 @@ impl Worker {
         }
         self.players = players;
         for _ in 0..self.flush_queue.len().min(FLUSHES_MAX) {
-            let Some(id) = self.flush_queue.pop_front() else { return };
-            let Some(conn) = self.conns.find(id) else { continue };
+            let Some(id) = self.flush_queue.pop_front() else {
+                return;
+            };
+            let Some(conn) = self.conns.find(id) else {
+                continue;
+            };
             conn.flush_queued = false;
             self.flush_one(id, now);
         }
     }
 
     fn flush_one(&mut self, id: ConnId, now: Millis) {
-        let Some(conn) = self.conns.find(id) else { return };
+        let Some(conn) = self.conns.find(id) else {
+            return;
+        };
         if !conn.writable {
             conn.collect();
             let owed = conn.control_owed();

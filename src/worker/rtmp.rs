@@ -15,7 +15,9 @@ impl Worker {
     /// Feeds bytes to a connection's session and acts on what it reports.
     pub(super) fn digest(&mut self, id: ConnId, mut input: &[u8], now: Millis) {
         loop {
-            let Some(conn) = self.conns.find(id) else { return };
+            let Some(conn) = self.conns.find(id) else {
+                return;
+            };
             if !matches!(conn.phase, Phase::Open) {
                 return;
             }
@@ -28,7 +30,9 @@ impl Worker {
                 }
             }
         }
-        let Some(conn) = self.conns.find(id) else { return };
+        let Some(conn) = self.conns.find(id) else {
+            return;
+        };
         if conn.session.is_closing() {
             let refusal = Refusal::new(code::PUBLISH_REJECTED, "the request was not acceptable");
             self.close(id, CloseReason::Refused(refusal), now);
@@ -40,25 +44,45 @@ impl Worker {
     fn on_event(&mut self, id: ConnId, event: Event, now: Millis) {
         match event {
             Event::Connect(connect) => self.on_connect(id, &connect, now),
-            Event::Publish { stream_id, target, .. } => {
+            Event::Publish {
+                stream_id, target, ..
+            } => {
                 self.on_publish(id, stream_id, &target.name, now);
             }
             Event::Play { stream_id, target } => self.on_play(id, stream_id, &target.name, now),
             Event::Media { stream_id, message } => {
-                let Some(conn) = self.conns.find(id) else { return };
+                let Some(conn) = self.conns.find(id) else {
+                    return;
+                };
                 if let Some(&mut Role::Publishing { stream, run }) = conn.role_mut(stream_id) {
                     self.live.append(stream, run, message, now, &mut self.port);
                 }
             }
             Event::Unpublish { stream_id } | Event::StopPlay { stream_id } => {
-                let Some(conn) = self.conns.find(id) else { return };
+                let Some(conn) = self.conns.find(id) else {
+                    return;
+                };
                 if let Some(role) = conn.take_role(stream_id) {
-                    self.release(PlayerId { conn: id, stream_id }, &role, End::Clean, now);
+                    self.release(
+                        PlayerId {
+                            conn: id,
+                            stream_id,
+                        },
+                        &role,
+                        End::Clean,
+                        now,
+                    );
                 }
             }
             Event::Pause { stream_id, paused } => self.on_pause(id, stream_id, paused),
-            Event::Receive { stream_id, audio, video } => {
-                let Some(conn) = self.conns.find(id) else { return };
+            Event::Receive {
+                stream_id,
+                audio,
+                video,
+            } => {
+                let Some(conn) = self.conns.find(id) else {
+                    return;
+                };
                 if let Some(Role::Playing(playback)) = conn.role_mut(stream_id) {
                     playback.cursor.receive(audio, video);
                 }
@@ -71,8 +95,12 @@ impl Worker {
         let (enhanced, multitrack) = (self.config.enhanced, self.config.multitrack);
         let app = connect.app.split('/').next().unwrap_or_default();
         // An empty app is decided at publish: some encoders put the whole path into the name.
-        let refusal = (!app.is_empty()).then(|| self.app_refusal(code::INVALID_APP, app)).flatten();
-        let Some(conn) = self.conns.find(id) else { return };
+        let refusal = (!app.is_empty())
+            .then(|| self.app_refusal(code::INVALID_APP, app))
+            .flatten();
+        let Some(conn) = self.conns.find(id) else {
+            return;
+        };
         conn.taste = Some(Taste::new(&conn.session.peer().caps, enhanced, multitrack));
         match refusal {
             None => conn.session.accept_connect(),
@@ -96,16 +124,25 @@ impl Worker {
 
     fn on_publish(&mut self, id: ConnId, stream_id: u32, name: &StreamName, now: Millis) {
         let unknown_app = self.app_refusal(code::PUBLISH_REJECTED, name.app());
-        let Some(conn) = self.conns.find(id) else { return };
+        let Some(conn) = self.conns.find(id) else {
+            return;
+        };
         conn.last_role = Some(("published", name.clone()));
         let refusal = match unknown_app {
             Some(refusal) => refusal,
             None => {
-                let by = PlayerId { conn: id, stream_id };
-                match self.live.publish(name, by, conn.peer.ip(), now, &mut self.port) {
+                let by = PlayerId {
+                    conn: id,
+                    stream_id,
+                };
+                match self
+                    .live
+                    .publish(name, by, conn.peer.ip(), now, &mut self.port)
+                {
                     Ok((stream, run)) => {
                         conn.session.accept_publish(stream_id, now);
-                        conn.roles.push((stream_id, Role::Publishing { stream, run }));
+                        conn.roles
+                            .push((stream_id, Role::Publishing { stream, run }));
                         return;
                     }
                     Err(taken) => publish_refusal(name, taken),
@@ -118,16 +155,25 @@ impl Worker {
 
     fn on_play(&mut self, id: ConnId, stream_id: u32, name: &StreamName, now: Millis) {
         let unknown_app = self.app_refusal(code::PLAY_FAILED, name.app());
-        let Some(conn) = self.conns.find(id) else { return };
+        let Some(conn) = self.conns.find(id) else {
+            return;
+        };
         conn.last_role = Some(("played", name.clone()));
         let refusal = match unknown_app {
             Some(refusal) => refusal,
             None => {
-                let player = PlayerId { conn: id, stream_id };
+                let player = PlayerId {
+                    conn: id,
+                    stream_id,
+                };
                 let joined = self.live.play(name, player, now, &mut self.port);
                 match joined {
                     Ok(Joined::Now(stream, cursor)) => {
-                        let playback = Playback { stream, cursor, paused: false };
+                        let playback = Playback {
+                            stream,
+                            cursor,
+                            paused: false,
+                        };
                         conn.session.start_play(stream_id);
                         conn.roles.push((stream_id, Role::Playing(playback)));
                         self.queue_flush(id);
@@ -147,7 +193,9 @@ impl Worker {
 
     fn on_pause(&mut self, id: ConnId, stream_id: u32, paused: bool) {
         let gop_cache = self.config.gop_cache;
-        let Some(conn) = self.conns.find(id) else { return };
+        let Some(conn) = self.conns.find(id) else {
+            return;
+        };
         if let Some(Role::Playing(playback)) = conn.role_mut(stream_id) {
             playback.paused = paused;
             if let Some(stream) = self.live.stream(playback.stream)
@@ -174,7 +222,11 @@ impl Worker {
     pub(super) fn apply_effects(&mut self, now: Millis) {
         for effect in self.live.take_effects() {
             match effect {
-                Effect::Start { player, stream, cursor } => {
+                Effect::Start {
+                    player,
+                    stream,
+                    cursor,
+                } => {
                     let conn = self.conns.find(player.conn);
                     let conn = conn.filter(|conn| matches!(conn.phase, Phase::Open));
                     let Some(conn) = conn else {
@@ -183,14 +235,20 @@ impl Worker {
                     };
                     conn.take_role(player.stream_id);
                     conn.session.start_play(player.stream_id);
-                    let playback = Playback { stream, cursor, paused: false };
+                    let playback = Playback {
+                        stream,
+                        cursor,
+                        paused: false,
+                    };
                     conn.roles.push((player.stream_id, Role::Playing(playback)));
                     self.queue_flush(player.conn);
                     self.rearm(player.conn);
                 }
                 Effect::NotFound { player } => self.not_found(player, now),
                 Effect::Evict { conn: id, run } => {
-                    let Some(conn) = self.conns.find(id) else { continue };
+                    let Some(conn) = self.conns.find(id) else {
+                        continue;
+                    };
                     let held = conn.roles.iter().find_map(|(stream_id, role)| match role {
                         Role::Publishing { run: own, .. } if *own == run => Some(*stream_id),
                         _ => None,
@@ -206,9 +264,17 @@ impl Worker {
     }
 
     fn not_found(&mut self, player: PlayerId, now: Millis) {
-        let Some(conn) = self.conns.find(player.conn) else { return };
-        let Some(role) = conn.take_role(player.stream_id) else { return };
-        let name = conn.last_role.as_ref().map(|(_, name)| name.to_string()).unwrap_or_default();
+        let Some(conn) = self.conns.find(player.conn) else {
+            return;
+        };
+        let Some(role) = conn.take_role(player.stream_id) else {
+            return;
+        };
+        let name = conn
+            .last_role
+            .as_ref()
+            .map(|(_, name)| name.to_string())
+            .unwrap_or_default();
         let text = format!("Nobody is publishing \"{name}\" right now.");
         let refusal = Refusal::new(code::STREAM_NOT_FOUND, text);
         conn.session.refuse_play(player.stream_id, &refusal);
@@ -226,8 +292,9 @@ fn publish_refusal(name: &StreamName, taken: Taken) -> Refusal {
                  Stop that one first or choose another stream key."
             ),
         ),
-        Taken::TooMany { .. } => {
-            Refusal::new(code::PUBLISH_REJECTED, format!("The server is full: {taken}."))
-        }
+        Taken::TooMany { .. } => Refusal::new(
+            code::PUBLISH_REJECTED,
+            format!("The server is full: {taken}."),
+        ),
     }
 }

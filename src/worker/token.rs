@@ -63,7 +63,10 @@ mod tests {
             assert_eq!(source(listener(n)), Source::Listener(n));
         }
         for (index, generation) in [(0, 0), (7, 3), (u32::MAX, u32::MAX - 1)] {
-            assert_eq!(source(conn(index, generation)), Source::Conn { index, generation });
+            assert_eq!(
+                source(conn(index, generation)),
+                Source::Conn { index, generation }
+            );
         }
     }
 

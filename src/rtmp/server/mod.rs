@@ -282,7 +282,10 @@ impl ServerSession {
         if !self.budget.spend(cost, now) {
             return Err(Error::ControlFlood { per_second });
         }
-        let (found, max) = (self.replies.bytes.len(), self.config.limits.output_bytes_max);
+        let (found, max) = (
+            self.replies.bytes.len(),
+            self.config.limits.output_bytes_max,
+        );
         if found > max {
             return Err(Error::Unread { found, max });
         }

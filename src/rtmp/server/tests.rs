@@ -31,7 +31,11 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let trace = ConnId { worker: WorkerId(2), index: 17, generation: 3 };
+        let trace = ConnId {
+            worker: WorkerId(2),
+            index: 17,
+            generation: 3,
+        };
         let now = Millis(1_000);
         Self {
             session: ServerSession::new(SessionConfig::default(), [7; 32], trace, now),
@@ -91,7 +95,13 @@ impl Bench {
         Ok(())
     }
 
-    fn call(&mut self, stream_id: u32, name: &str, tx: f64, args: &[Value<'_>]) -> Result<(), Error> {
+    fn call(
+        &mut self,
+        stream_id: u32,
+        name: &str,
+        tx: f64,
+        args: &[Value<'_>],
+    ) -> Result<(), Error> {
         let payload = command(name, tx, args);
         self.message(Kind::CommandAmf0, stream_id, &payload)
     }
@@ -99,7 +109,12 @@ impl Bench {
     /// One message on a chunk stream of its own kind, format 0.
     fn message(&mut self, kind: Kind, stream_id: u32, payload: &[u8]) -> Result<(), Error> {
         let mut bytes = Vec::new();
-        let head = Head { csid: 3, timestamp: 40, kind, stream_id };
+        let head = Head {
+            csid: 3,
+            timestamp: 40,
+            kind,
+            stream_id,
+        };
         crate::rtmp::chunk::write_message(&mut bytes, &head, payload, 128);
         self.feed(&bytes)
     }
@@ -132,7 +147,10 @@ impl Client {
         let mut bytes = vec![3];
         bytes.extend_from_slice(&[0; 1536]); // C1 of zeros, as librtmp sends it
         bytes.extend_from_slice(&[0xC2; 1536]); // C2, never verified
-        Self { bytes, writer: ChunkWriter::new(128) }
+        Self {
+            bytes,
+            writer: ChunkWriter::new(128),
+        }
     }
 
     fn connect(&mut self, keys: &[(&str, Value<'_>)]) {
@@ -150,11 +168,22 @@ impl Client {
     }
 
     fn call_on(&mut self, csid: u32, stream_id: u32, name: &str, tx: f64, args: &[Value<'_>]) {
-        self.send(csid, Kind::CommandAmf0, 0, stream_id, &command(name, tx, args));
+        self.send(
+            csid,
+            Kind::CommandAmf0,
+            0,
+            stream_id,
+            &command(name, tx, args),
+        );
     }
 
     fn send(&mut self, csid: u32, kind: Kind, timestamp: u32, stream_id: u32, payload: &[u8]) {
-        let head = Head { csid, timestamp, kind, stream_id };
+        let head = Head {
+            csid,
+            timestamp,
+            kind,
+            stream_id,
+        };
         self.writer.write_message(&mut self.bytes, &head, payload);
     }
 
@@ -220,9 +249,11 @@ fn line(message: &Message) -> String {
             Value::String(text) => String::from_utf8_lossy(text).into_owned(),
             Value::Number(number) => number.to_string(),
             Value::Null => continue,
-            Value::Object(object) if object.get("code").is_some() => {
-                object.get("code").and_then(Value::as_str).unwrap().to_owned()
-            }
+            Value::Object(object) if object.get("code").is_some() => object
+                .get("code")
+                .and_then(Value::as_str)
+                .unwrap()
+                .to_owned(),
             Value::Object(_) => "{}".to_owned(),
             other => format!("{other:?}"),
         };
@@ -240,5 +271,8 @@ fn description(out: &[u8]) -> String {
     let said = messages(out);
     let decoded = decode(said.last().unwrap().payload(), &AmfLimits::AUTHORISED).unwrap();
     let info = decoded.values.last().unwrap().as_object().unwrap();
-    info.get("description").and_then(Value::as_str).unwrap().to_owned()
+    info.get("description")
+        .and_then(Value::as_str)
+        .unwrap()
+        .to_owned()
 }
