@@ -288,7 +288,6 @@ impl Conn {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
-            drop(gather);
             self.took(live, media, written, control_bytes, now);
             if written < owed {
                 self.writable = false;
