@@ -132,6 +132,27 @@ impl Default for SessionLimits {
     }
 }
 
+/// Bounds of one worker's inbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MeshLimits {
+    /// Letters that may wait (`--mesh-letters`); a letter is all that one turn has for one peer.
+    pub letters_max: usize,
+    /// Media payload that may wait, in bytes (`--mesh-bytes`); beyond it media is shed, control
+    /// mail is kept. At least the largest message, or a frame of that size could never pass.
+    pub bytes_max: usize,
+}
+
+impl MeshLimits {
+    /// The bounds that the settings ask for.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        Self {
+            letters_max: config.mesh_letters,
+            bytes_max: config.mesh_bytes,
+        }
+    }
+}
+
 /// One worker's buffer for all its reads, in bytes: a connection's share of one turn.
 pub const SCRATCH_BYTES: usize = 256 << 10;
 /// Protocol bytes that may wait for one peer; more means it asks and never reads.

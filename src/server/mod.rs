@@ -23,9 +23,9 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::config::Config;
 use crate::ids::WorkerId;
-use crate::limits::{Approx, WORKER_STACK_BYTES, worst_case};
+use crate::limits::{Approx, MeshLimits, WORKER_STACK_BYTES, worst_case};
 use crate::live::{Directory, Mail, Policy};
-use crate::mesh::{Mesh, MeshLimits, Port};
+use crate::mesh::{Mesh, Port};
 use crate::time::Millis;
 use crate::worker::{BELL, Report, Worker, WorkerSeed};
 use bind::{BindError, Bound, bind};
@@ -69,12 +69,8 @@ impl Server {
         pins: Vec<Option<usize>>,
         (polls, wakers): (Vec<mio::Poll>, Vec<Option<mio::Waker>>),
     ) -> Result<Self, StartError> {
-        let limits = MeshLimits {
-            letters: config.mesh_letters,
-            media_bytes: config.mesh_bytes,
-        };
         // One port more than workers: the last is boot's.
-        let mut ports = Mesh::build(polls.len(), wakers, limits);
+        let mut ports = Mesh::build(polls.len(), wakers, MeshLimits::of(&config));
         let Some(boot_port) = ports.pop() else {
             return Err(StartError::Poll(io::ErrorKind::InvalidInput.into()));
         };
