@@ -20,7 +20,11 @@ impl ServerSession {
         let decoded = decode(bytes, self.amf_limits())?;
         let Some(call) = Call::read(&decoded, message.stream_id) else {
             self.dropped += 1;
-            return if connected { Ok(()) } else { Err(Error::NotConnect) };
+            return if connected {
+                Ok(())
+            } else {
+                Err(Error::NotConnect)
+            };
         };
         match (connected, call.name) {
             (false, b"connect") => match decoded.error {
@@ -50,10 +54,12 @@ impl ServerSession {
             b"FCPublish" => self.fc_publish(call),
             b"FCUnpublish" => self.fc_unpublish(call),
             b"getStreamLength" => {
-                self.replies.result(call.transaction, Value::Null, 0u32.into());
+                self.replies
+                    .result(call.transaction, Value::Null, 0u32.into());
             }
             b"_checkbw" | b"checkBandwidth" => {
-                self.replies.result(call.transaction, Value::Null, Value::Null);
+                self.replies
+                    .result(call.transaction, Value::Null, Value::Null);
             }
             b"connect" => {
                 let twice = "This connection has already connected.";
@@ -73,7 +79,8 @@ impl ServerSession {
     /// Empty success: FMLE-era encoders wait for it, others ignore it (C-31, INTEROP 30). Nothing
     /// happens to any other session.
     fn acknowledge(&mut self, call: &Call<'_, '_>) {
-        self.replies.result(call.transaction, Value::Null, Value::Undefined);
+        self.replies
+            .result(call.transaction, Value::Null, Value::Undefined);
     }
 
     fn fail(&mut self, call: &Call<'_, '_>, description: &str) {
@@ -83,8 +90,13 @@ impl ServerSession {
 
     fn create_stream(&mut self, call: &Call<'_, '_>) {
         match self.streams.create() {
-            Some(id) => self.replies.result(call.transaction, Value::Null, id.into()),
-            None => self.fail(call, "This connection has all the message streams it may have."),
+            Some(id) => self
+                .replies
+                .result(call.transaction, Value::Null, id.into()),
+            None => self.fail(
+                call,
+                "This connection has all the message streams it may have.",
+            ),
         }
     }
 
@@ -109,7 +121,8 @@ impl ServerSession {
         let agent = &self.peer.agent;
         if agent.starts_with("FMLE/") && !agent.contains("Lavf") {
             let code = "NetStream.Publish.Start";
-            self.replies.notify("onFCPublish", code, "FCPublish succeeded.");
+            self.replies
+                .notify("onFCPublish", code, "FCPublish succeeded.");
         }
     }
 
@@ -123,7 +136,10 @@ impl ServerSession {
         };
         let publish = |id: &u32| {
             let usage = self.streams.find(*id);
-            matches!(usage, Some(Use::AskingPublish { .. } | Use::Publishing { .. }))
+            matches!(
+                usage,
+                Some(Use::AskingPublish { .. } | Use::Publishing { .. })
+            )
         };
         if let Some(id) = id.filter(publish) {
             self.release(id);
@@ -132,7 +148,10 @@ impl ServerSession {
 
     fn publish(&mut self, call: &Call<'_, '_>) {
         let Some(id) = self.streams.named(call.stream_id) else {
-            return self.fail(call, "publish needs a message stream: call createStream first.");
+            return self.fail(
+                call,
+                "publish needs a message stream: call createStream first.",
+            );
         };
         let name = match call.argument(0) {
             // FMLE, Wirecast and Flash stop this way (C-41).
@@ -154,14 +173,21 @@ impl ServerSession {
             _ => PublishMode::Live,
         };
         self.set(id, Use::AskingPublish { name });
-        self.tell(Event::Publish { stream_id: id, target, mode });
+        self.tell(Event::Publish {
+            stream_id: id,
+            target,
+            mode,
+        });
     }
 
     /// Start and duration are not looked at: their units differ between clients and all of them
     /// mean live (C-60).
     fn play(&mut self, call: &Call<'_, '_>) {
         let Some(id) = self.streams.named(call.stream_id) else {
-            return self.fail(call, "play needs a message stream: call createStream first.");
+            return self.fail(
+                call,
+                "play needs a message stream: call createStream first.",
+            );
         };
         let reset = match call.argument(3) {
             Some(Value::Boolean(reset)) => *reset,
@@ -189,7 +215,10 @@ impl ServerSession {
             Ok(target) => {
                 self.release(id);
                 self.set(id, Use::AskingPlay { reset });
-                self.tell(Event::Play { stream_id: id, target });
+                self.tell(Event::Play {
+                    stream_id: id,
+                    target,
+                });
             }
             Err(why) => {
                 self.replies.error(id, code::STREAM_NOT_FOUND, &why);
@@ -206,16 +235,21 @@ impl ServerSession {
         if paused {
             self.replies.status(id, "NetStream.Pause.Notify", "Paused.");
         } else {
-            self.replies.status(id, "NetStream.Unpause.Notify", "Playing again.");
+            self.replies
+                .status(id, "NetStream.Unpause.Notify", "Playing again.");
             self.replies.user(UserControl::StreamBegin(id));
         }
-        self.tell(Event::Pause { stream_id: id, paused });
+        self.tell(Event::Pause {
+            stream_id: id,
+            paused,
+        });
     }
 
     fn seek(&mut self, call: &Call<'_, '_>) {
         match self.playing(call.stream_id) {
             Some(id) => {
-                self.replies.error(id, "NetStream.Seek.Failed", "A live stream cannot seek.");
+                self.replies
+                    .error(id, "NetStream.Seek.Failed", "A live stream cannot seek.");
             }
             None => self.fail(call, "Nothing plays on this message stream."),
         }
@@ -227,8 +261,13 @@ impl ServerSession {
             return self.fail(call, "Nothing plays on this message stream.");
         };
         if wish {
-            self.replies.status(id, "NetStream.Seek.Notify", "Sending from the next key frame.");
-            self.replies.status(id, "NetStream.Play.Start", "Start live");
+            self.replies.status(
+                id,
+                "NetStream.Seek.Notify",
+                "Sending from the next key frame.",
+            );
+            self.replies
+                .status(id, "NetStream.Play.Start", "Start live");
         }
         let audio = call.name == b"receiveAudio";
         self.tell(Event::Receive {

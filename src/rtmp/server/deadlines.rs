@@ -98,7 +98,10 @@ impl Clock {
                 // While the host owes an answer its patience counts, not ours.
                 let waits = !streams.has_role() && !streams.is_asking();
                 let role = if waits { role } else { NEVER };
-                streams.iter().map(|(_, usage)| self.media(usage)).fold(role, earlier)
+                streams
+                    .iter()
+                    .map(|(_, usage)| self.media(usage))
+                    .fold(role, earlier)
             }
             Progress::Closing => return NEVER,
         };
@@ -110,12 +113,16 @@ impl Clock {
 
     fn media(&self, usage: &Use) -> (Millis, Due) {
         match usage {
-            Use::Publishing { media: Some(last), .. } => {
-                (*last + self.limits.media_idle_ms, Due::Close(Stage::MediaIdle))
-            }
-            Use::Publishing { accepted, .. } => {
-                (*accepted + self.limits.first_media_ms, Due::Close(Stage::FirstMedia))
-            }
+            Use::Publishing {
+                media: Some(last), ..
+            } => (
+                *last + self.limits.media_idle_ms,
+                Due::Close(Stage::MediaIdle),
+            ),
+            Use::Publishing { accepted, .. } => (
+                *accepted + self.limits.first_media_ms,
+                Due::Close(Stage::FirstMedia),
+            ),
             _ => NEVER,
         }
     }

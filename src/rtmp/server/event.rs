@@ -142,7 +142,10 @@ impl Refusal {
     /// A refusal with its code and its sentence.
     #[must_use]
     pub fn new(code: &'static str, description: impl Into<String>) -> Self {
-        Self { code, description: description.into() }
+        Self {
+            code,
+            description: description.into(),
+        }
     }
 }
 

@@ -35,7 +35,9 @@ impl Acks {
     }
 
     pub(super) fn count(&mut self, bytes: usize) {
-        self.received = self.received.wrapping_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.received = self
+            .received
+            .wrapping_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
     /// The next acknowledgement to send, if one is due.
@@ -152,6 +154,9 @@ mod tests {
         assert!(budget.spend(1_000, Millis(10)));
         assert!(!budget.spend(1_000, Millis(19)));
         assert!(budget.spend(1_000, Millis(20)));
-        assert!(!budget.spend(1_000, Millis(0)), "time does not run backwards");
+        assert!(
+            !budget.spend(1_000, Millis(0)),
+            "time does not run backwards"
+        );
     }
 }

@@ -3,10 +3,10 @@
 //! Invariant: only messages of an accepted publish get through, and only kinds audio, video and
 //! AMF0 data; payload bytes are the sender's own. PROTOCOL C-50, C-90 to C-93, K-46.
 
+use super::ServerSession;
 use super::calls::amf0_values;
 use super::event::Event;
 use super::streams::Use;
-use super::ServerSession;
 use crate::rtmp::Error;
 use crate::rtmp::amf0::first_string;
 use crate::rtmp::message::{Body, Kind, Message, split_aggregate};
@@ -50,7 +50,13 @@ impl ServerSession {
             let body = Body::with_payload(values);
             Message { body, ..message }
         };
-        self.forward(id, Message { kind: Kind::DataAmf0, ..message });
+        self.forward(
+            id,
+            Message {
+                kind: Kind::DataAmf0,
+                ..message
+            },
+        );
     }
 
     pub(super) fn aggregate(&mut self, message: &Message, now: Millis) -> Result<(), Error> {
@@ -64,7 +70,9 @@ impl ServerSession {
             None => 0,
         };
         if self.damaged_aggregates >= DAMAGED_AGGREGATES_MAX {
-            return Err(Error::Aggregates { in_a_row: self.damaged_aggregates });
+            return Err(Error::Aggregates {
+                in_a_row: self.damaged_aggregates,
+            });
         }
         for message in split.messages {
             match message.kind {
@@ -76,8 +84,14 @@ impl ServerSession {
     }
 
     fn forward(&mut self, id: u32, message: Message) {
-        let message = Message { stream_id: id, ..message };
-        self.tell(Event::Media { stream_id: id, message });
+        let message = Message {
+            stream_id: id,
+            ..message
+        };
+        self.tell(Event::Media {
+            stream_id: id,
+            message,
+        });
     }
 }
 

@@ -282,7 +282,10 @@ impl ServerSession {
         if !self.budget.spend(cost, now) {
             return Err(Error::ControlFlood { per_second });
         }
-        let (found, max) = (self.replies.bytes.len(), self.config.limits.output_bytes_max);
+        let (found, max) = (
+            self.replies.bytes.len(),
+            self.config.limits.output_bytes_max,
+        );
         if found > max {
             return Err(Error::Unread { found, max });
         }
@@ -322,8 +325,10 @@ impl ServerSession {
         }
     }
 
+    /// Nothing is asked, published or played any more: a verdict that comes later finds nothing.
     fn close(&mut self) {
         self.state = State::Closing;
         self.events.clear();
+        self.streams.clear();
     }
 }

@@ -37,7 +37,10 @@ impl Replies {
     pub(super) fn windows(&mut self, window: u32) {
         self.window(window);
         let limit = BandwidthLimit::Dynamic;
-        self.control(Control::SetPeerBandwidth { size: window, limit });
+        self.control(Control::SetPeerBandwidth {
+            size: window,
+            limit,
+        });
     }
 
     /// Names the window unless it is the one named last (K-34).
@@ -61,9 +64,13 @@ impl Replies {
             .with("fmsVer", "FMS/3,0,1,123")
             .with("capabilities", 31u32)
             .with("mode", 1u32);
-        let info = info("status", "NetConnection.Connect.Success", "Connection succeeded.")
-            .with("objectEncoding", encoding)
-            .with("clientid", trace);
+        let info = info(
+            "status",
+            "NetConnection.Connect.Success",
+            "Connection succeeded.",
+        )
+        .with("objectEncoding", encoding)
+        .with("clientid", trace);
         let (properties, info) = if caps.enhanced {
             (Caps::declare(properties), Caps::declare(info))
         } else {
@@ -86,14 +93,23 @@ impl Replies {
     /// `_error` of connect, sent whatever the transaction is: nothing else ends the wait (C-19).
     pub(super) fn connect_failed(&mut self, transaction: f64, code: &str, description: &str) {
         let info = info("error", code, description);
-        let values = ["_error".into(), transaction.into(), Value::Null, info.into()];
+        let values = [
+            "_error".into(),
+            transaction.into(),
+            Value::Null,
+            info.into(),
+        ];
         self.command(csid::COMMAND, 0, &values);
     }
 
     /// A call of ours that wants no answer.
     pub(super) fn notify(&mut self, name: &str, code: &str, description: &str) {
         let info = info("status", code, description);
-        self.command(csid::COMMAND, 0, &[name.into(), 0u32.into(), Value::Null, info.into()]);
+        self.command(
+            csid::COMMAND,
+            0,
+            &[name.into(), 0u32.into(), Value::Null, info.into()],
+        );
     }
 
     /// `onStatus` on the message stream it is about: gst waits for it there (C-04).
@@ -171,7 +187,10 @@ mod tests {
             &[0x05],                               // null
             &[0x00, 0x3f, 0xf0, 0, 0, 0, 0, 0, 0], // stream 1
         ];
-        assert_eq!(bytes(|r| r.result(4.0, Value::Null, 1u32.into())), golden.concat());
+        assert_eq!(
+            bytes(|r| r.result(4.0, Value::Null, 1u32.into())),
+            golden.concat()
+        );
     }
 
     #[test]
@@ -200,7 +219,9 @@ mod tests {
         assert_eq!(bytes(|r| r.sample_access(1)), access.concat());
         let windows = [
             &[0x02, 0, 0, 0, 0, 0, 4, 5, 0, 0, 0, 0, 0, 0x4c, 0x4b, 0x40][..],
-            &[0x02, 0, 0, 0, 0, 0, 5, 6, 0, 0, 0, 0, 0, 0x4c, 0x4b, 0x40, 2],
+            &[
+                0x02, 0, 0, 0, 0, 0, 5, 6, 0, 0, 0, 0, 0, 0x4c, 0x4b, 0x40, 2,
+            ],
         ];
         assert_eq!(bytes(|r| r.windows(5_000_000)), windows.concat());
     }

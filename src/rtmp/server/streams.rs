@@ -34,11 +34,17 @@ impl Streams {
     }
 
     pub(super) fn find(&self, id: u32) -> Option<&Use> {
-        self.all.iter().find(|(known, _)| *known == id).map(|(_, usage)| usage)
+        self.all
+            .iter()
+            .find(|(known, _)| *known == id)
+            .map(|(_, usage)| usage)
     }
 
     pub(super) fn find_mut(&mut self, id: u32) -> Option<&mut Use> {
-        self.all.iter_mut().find(|(known, _)| *known == id).map(|(_, usage)| usage)
+        self.all
+            .iter_mut()
+            .find(|(known, _)| *known == id)
+            .map(|(_, usage)| usage)
     }
 
     /// Ends what the stream does and returns what that was. The id stays.
@@ -49,6 +55,10 @@ impl Streams {
     /// Forgets the id.
     pub(super) fn delete(&mut self, id: u32) {
         self.all.retain(|(known, _)| *known != id);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.all.clear();
     }
 
     /// The stream a publish or play on message stream `id` is for: that one, or for 0 the only
@@ -62,7 +72,11 @@ impl Streams {
 
     /// The only stream that does anything.
     pub(super) fn only_active(&self) -> Option<u32> {
-        only(self.all.iter().filter(|(_, usage)| !matches!(usage, Use::Created)))
+        only(
+            self.all
+                .iter()
+                .filter(|(_, usage)| !matches!(usage, Use::Created)),
+        )
     }
 
     /// The publish that media on message stream `id` belongs to: that stream's, or for an id
@@ -74,7 +88,11 @@ impl Streams {
         if (1..=self.highest).contains(&id) {
             return None;
         }
-        only(self.all.iter().filter(|(_, usage)| matches!(usage, Use::Publishing { .. })))
+        only(
+            self.all
+                .iter()
+                .filter(|(_, usage)| matches!(usage, Use::Publishing { .. })),
+        )
     }
 
     /// The publish of that name, accepted or asked for.
@@ -98,7 +116,8 @@ impl Streams {
 
     /// Whether the host owes an answer.
     pub(super) fn is_asking(&self) -> bool {
-        let asking = |usage: &Use| matches!(usage, Use::AskingPublish { .. } | Use::AskingPlay { .. });
+        let asking =
+            |usage: &Use| matches!(usage, Use::AskingPublish { .. } | Use::AskingPlay { .. });
         self.all.iter().any(|(_, usage)| asking(usage))
     }
 }
@@ -164,7 +183,10 @@ mod tests {
         let mut streams = Streams::new(8);
         assert_eq!(streams.named(0), None);
         streams.create();
-        assert_eq!((streams.named(0), streams.named(1), streams.named(7)), (Some(1), Some(1), None));
+        assert_eq!(
+            (streams.named(0), streams.named(1), streams.named(7)),
+            (Some(1), Some(1), None)
+        );
         streams.create();
         assert_eq!(streams.named(0), None);
     }
@@ -175,11 +197,20 @@ mod tests {
         streams.create();
         streams.create();
         *streams.find_mut(2).unwrap() = publishing();
-        for (id, expected) in [(2, Some(2)), (1, None), (0, Some(2)), (0x0100_0000, Some(2))] {
+        for (id, expected) in [
+            (2, Some(2)),
+            (1, None),
+            (0, Some(2)),
+            (0x0100_0000, Some(2)),
+        ] {
             assert_eq!(streams.publishing(id), expected, "message stream {id}");
         }
         streams.delete(1);
-        assert_eq!(streams.publishing(1), None, "late media of a deleted stream");
+        assert_eq!(
+            streams.publishing(1),
+            None,
+            "late media of a deleted stream"
+        );
         streams.create();
         *streams.find_mut(1).unwrap() = publishing();
         assert_eq!(streams.publishing(0), None, "two publishes: no guess");

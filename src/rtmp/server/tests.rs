@@ -17,7 +17,6 @@ use crate::ids::WorkerId;
 use crate::limits::ReaderLimits;
 use crate::rtmp::amf0::{Object, Value, decode, encode};
 use crate::rtmp::chunk::{ChunkWriter, Head, csid};
-use crate::rtmp::message::Body;
 
 /// A session whose host says yes to everything at once, unless `hold` is set.
 struct Bench {
@@ -31,7 +30,11 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let trace = ConnId { worker: WorkerId(2), index: 17, generation: 3 };
+        let trace = ConnId {
+            worker: WorkerId(2),
+            index: 17,
+            generation: 3,
+        };
         let now = Millis(1_000);
         Self {
             session: ServerSession::new(SessionConfig::default(), [7; 32], trace, now),
@@ -91,7 +94,13 @@ impl Bench {
         Ok(())
     }
 
-    fn call(&mut self, stream_id: u32, name: &str, tx: f64, args: &[Value<'_>]) -> Result<(), Error> {
+    fn call(
+        &mut self,
+        stream_id: u32,
+        name: &str,
+        tx: f64,
+        args: &[Value<'_>],
+    ) -> Result<(), Error> {
         let payload = command(name, tx, args);
         self.message(Kind::CommandAmf0, stream_id, &payload)
     }
@@ -99,7 +108,12 @@ impl Bench {
     /// One message on a chunk stream of its own kind, format 0.
     fn message(&mut self, kind: Kind, stream_id: u32, payload: &[u8]) -> Result<(), Error> {
         let mut bytes = Vec::new();
-        let head = Head { csid: 3, timestamp: 40, kind, stream_id };
+        let head = Head {
+            csid: 3,
+            timestamp: 40,
+            kind,
+            stream_id,
+        };
         crate::rtmp::chunk::write_message(&mut bytes, &head, payload, 128);
         self.feed(&bytes)
     }
@@ -132,7 +146,10 @@ impl Client {
         let mut bytes = vec![3];
         bytes.extend_from_slice(&[0; 1536]); // C1 of zeros, as librtmp sends it
         bytes.extend_from_slice(&[0xC2; 1536]); // C2, never verified
-        Self { bytes, writer: ChunkWriter::new(128) }
+        Self {
+            bytes,
+            writer: ChunkWriter::new(128),
+        }
     }
 
     fn connect(&mut self, keys: &[(&str, Value<'_>)]) {
@@ -150,11 +167,22 @@ impl Client {
     }
 
     fn call_on(&mut self, csid: u32, stream_id: u32, name: &str, tx: f64, args: &[Value<'_>]) {
-        self.send(csid, Kind::CommandAmf0, 0, stream_id, &command(name, tx, args));
+        self.send(
+            csid,
+            Kind::CommandAmf0,
+            0,
+            stream_id,
+            &command(name, tx, args),
+        );
     }
 
     fn send(&mut self, csid: u32, kind: Kind, timestamp: u32, stream_id: u32, payload: &[u8]) {
-        let head = Head { csid, timestamp, kind, stream_id };
+        let head = Head {
+            csid,
+            timestamp,
+            kind,
+            stream_id,
+        };
         self.writer.write_message(&mut self.bytes, &head, payload);
     }
 
@@ -184,22 +212,17 @@ fn payload(values: &[Value<'_>]) -> Vec<u8> {
     payload
 }
 
-/// The server's messages after S0 S1 S2, if those are there, one line each.
+/// What was said in `out` once the chunk size is ours, one line a message.
 fn lines(out: &[u8]) -> Vec<String> {
-    messages(out).iter().map(line).collect()
+    messages(out, 60_000).iter().map(line).collect()
 }
 
-fn messages(out: &[u8]) -> Vec<Message> {
-    let greeted = out.len() >= 3_073 && out[0] == 3 && out[1..9] != [0; 8];
-    let greeted = greeted || (out.len() >= 3_073 && out.first() == Some(&3) && out[7] != 0x14);
-    let mut input = if greeted { &out[3_073..] } else { out };
-    // Without greeting the announcement of our chunk size was looked at before.
+/// The whole messages in `out`, its first chunks being of `chunk_size`.
+fn messages(mut out: &[u8], chunk_size: u32) -> Vec<Message> {
     let mut reader = ChunkReader::new(ReaderLimits::PUBLISHER);
-    if !greeted {
-        reader.set_chunk_size(60_000).unwrap();
-    }
+    reader.set_chunk_size(chunk_size).unwrap();
     let mut messages = Vec::new();
-    while let Some(message) = reader.read(&mut input).unwrap() {
+    while let Some(message) = reader.read(&mut out).unwrap() {
         if let Some(Control::SetChunkSize(size)) = Control::parse(message.kind, message.payload()) {
             reader.set_chunk_size(size).unwrap();
         }
@@ -220,9 +243,11 @@ fn line(message: &Message) -> String {
             Value::String(text) => String::from_utf8_lossy(text).into_owned(),
             Value::Number(number) => number.to_string(),
             Value::Null => continue,
-            Value::Object(object) if object.get("code").is_some() => {
-                object.get("code").and_then(Value::as_str).unwrap().to_owned()
-            }
+            Value::Object(object) if object.get("code").is_some() => object
+                .get("code")
+                .and_then(Value::as_str)
+                .unwrap()
+                .to_owned(),
             Value::Object(_) => "{}".to_owned(),
             other => format!("{other:?}"),
         };
@@ -235,10 +260,10 @@ fn line(message: &Message) -> String {
     }
 }
 
-/// The description in the last status said.
-fn description(out: &[u8]) -> String {
-    let said = messages(out);
+/// The information object's text of that key in the last message of `out`.
+fn last_info(out: &[u8], key: &str) -> String {
+    let said = messages(out, 60_000);
     let decoded = decode(said.last().unwrap().payload(), &AmfLimits::AUTHORISED).unwrap();
     let info = decoded.values.last().unwrap().as_object().unwrap();
-    info.get("description").and_then(Value::as_str).unwrap().to_owned()
+    info.get(key).and_then(Value::as_str).unwrap().to_owned()
 }

@@ -22,7 +22,9 @@ impl ServerSession {
         let none = Object::new();
         let object = call.object().unwrap_or(&none);
         let text = |key: &str| object.get(key).and_then(Value::as_bytes);
-        let agent = text("flashVer").or_else(|| text("flashver")).unwrap_or_default();
+        let agent = text("flashVer")
+            .or_else(|| text("flashver"))
+            .unwrap_or_default();
         self.peer.agent = escape(&String::from_utf8_lossy(agent), AGENT_BYTES_MAX);
         self.peer.caps = Caps::read(object);
         let tc_url = text("tcUrl").or_else(|| text("tcurl"));
@@ -30,11 +32,14 @@ impl ServerSession {
             Ok(address) => address,
             Err(error) => {
                 let why = sentence(&error);
-                self.replies.connect_failed(call.transaction, code::INVALID_APP, &why);
+                self.replies
+                    .connect_failed(call.transaction, code::INVALID_APP, &why);
                 return self.close();
             }
         };
-        let Peer { app, tc_url, host, .. } = &mut self.peer;
+        let Peer {
+            app, tc_url, host, ..
+        } = &mut self.peer;
         app.clone_from(&self.address.app);
         tc_url.clone_from(&self.address.tc_url);
         host.clone_from(&self.address.host);
@@ -54,13 +59,18 @@ impl ServerSession {
 
     /// Answers `Event::Connect` with success. No-op in any other state.
     pub fn accept_connect(&mut self) {
-        let State::AskingConnect { transaction, encoding } = self.state else {
+        let State::AskingConnect {
+            transaction,
+            encoding,
+        } = self.state
+        else {
             return;
         };
         self.replies.windows(self.config.window_ack_size);
         self.replies.set_chunk_size(self.config.chunk_size);
         let trace = self.trace.to_string();
-        self.replies.connected(transaction, encoding, &trace, &self.peer.caps);
+        self.replies
+            .connected(transaction, encoding, &trace, &self.peer.caps);
         self.state = State::Connected;
     }
 
@@ -83,11 +93,16 @@ impl ServerSession {
             return;
         };
         let name = name.clone();
-        *usage = Use::Publishing { name, accepted: now, media: None };
+        *usage = Use::Publishing {
+            name,
+            accepted: now,
+            media: None,
+        };
         self.authorised = true;
         self.reader.set_limits(self.config.limits.publisher);
         self.replies.user(UserControl::StreamBegin(stream_id));
-        self.replies.status(stream_id, "NetStream.Publish.Start", "Start publishing");
+        self.replies
+            .status(stream_id, "NetStream.Publish.Start", "Start publishing");
     }
 
     /// Answers `Event::Publish` with an error; the session is closing then. No-op when the stream
@@ -97,7 +112,10 @@ impl ServerSession {
     /// description of `Rejected` only (C-46): so `BadName` goes first and `Rejected` with the same
     /// words behind it. Those who understood the first are gone by the second.
     pub fn refuse_publish(&mut self, stream_id: u32, refusal: &Refusal) {
-        if matches!(self.streams.find(stream_id), Some(Use::AskingPublish { .. })) {
+        if matches!(
+            self.streams.find(stream_id),
+            Some(Use::AskingPublish { .. })
+        ) {
             self.reject_publish(stream_id, refusal.code, &refusal.description);
         }
     }
@@ -124,9 +142,11 @@ impl ServerSession {
         self.authorised = true;
         self.replies.user(UserControl::StreamBegin(stream_id));
         if reset {
-            self.replies.status(stream_id, "NetStream.Play.Reset", "Playing and resetting");
+            self.replies
+                .status(stream_id, "NetStream.Play.Reset", "Playing and resetting");
         }
-        self.replies.status(stream_id, "NetStream.Play.Start", "Start live");
+        self.replies
+            .status(stream_id, "NetStream.Play.Start", "Start live");
         self.replies.sample_access(stream_id);
     }
 
@@ -134,7 +154,8 @@ impl ServerSession {
     /// the stream asks no more.
     pub fn refuse_play(&mut self, stream_id: u32, refusal: &Refusal) {
         if matches!(self.streams.find(stream_id), Some(Use::AskingPlay { .. })) {
-            self.replies.error(stream_id, refusal.code, &refusal.description);
+            self.replies
+                .error(stream_id, refusal.code, &refusal.description);
             self.close();
         }
     }
@@ -152,7 +173,8 @@ impl ServerSession {
 
     fn unpublish_notify(&mut self, stream_id: u32) {
         let code = "NetStream.Play.UnpublishNotify";
-        self.replies.status(stream_id, code, "The stream has ended.");
+        self.replies
+            .status(stream_id, code, "The stream has ended.");
         self.replies.user(UserControl::StreamEof(stream_id));
     }
 
@@ -161,7 +183,8 @@ impl ServerSession {
     pub fn end_publish(&mut self, stream_id: u32, refusal: &Refusal) {
         if matches!(self.streams.find(stream_id), Some(Use::Publishing { .. })) {
             self.set(stream_id, Use::Created);
-            self.replies.error(stream_id, refusal.code, &refusal.description);
+            self.replies
+                .error(stream_id, refusal.code, &refusal.description);
             self.role_ended();
         }
     }
@@ -174,10 +197,13 @@ impl ServerSession {
         }
         let code = "NetConnection.Connect.ReconnectRequest";
         let info = info("status", code, "Please connect again.");
-        self.replies.on_status(0, match tc_url {
-            Some(tc_url) => info.with("tcUrl", tc_url),
-            None => info,
-        });
+        self.replies.on_status(
+            0,
+            match tc_url {
+                Some(tc_url) => info.with("tcUrl", tc_url),
+                None => info,
+            },
+        );
         true
     }
 
@@ -195,13 +221,15 @@ impl ServerSession {
                 self.unpublish_notify(id);
             } else {
                 let code = "NetStream.Unpublish.Success";
-                self.replies.status(id, code, "The server is shutting down.");
+                self.replies
+                    .status(id, code, "The server is shutting down.");
             }
         }
         match self.state {
             State::AskingConnect { transaction, .. } => {
                 let code = code::APP_SHUTDOWN;
-                self.replies.connect_failed(transaction, code, "The server is shutting down.");
+                self.replies
+                    .connect_failed(transaction, code, "The server is shutting down.");
             }
             State::Connected => {
                 let code = "NetConnection.Connect.Closed";

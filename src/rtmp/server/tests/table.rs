@@ -75,7 +75,12 @@ fn state(name: &str) -> Bench {
     match name {
         "AskingConnect" => {
             let mut bytes = Vec::new();
-            let head = Head { csid: 3, timestamp: 0, kind: Kind::CommandAmf0, stream_id: 0 };
+            let head = Head {
+                csid: 3,
+                timestamp: 0,
+                kind: Kind::CommandAmf0,
+                stream_id: 0,
+            };
             let connect = payload(&["connect".into(), 1u32.into(), Object::new().into()]);
             crate::rtmp::chunk::write_message(&mut bytes, &head, &connect, 128);
             let event = bench.session.recv(&mut &bytes[..], bench.now).unwrap();
@@ -120,9 +125,16 @@ fn row(name: &str) -> (Kind, Vec<u8>) {
         "command empty" => (Kind::CommandAmf0, Vec::new()),
         "command unnamed" => (Kind::CommandAmf0, payload(&[1u32.into()])),
         "command unknown" => call("fly", &[]),
-        "command amf3" => (Kind::CommandAmf3, [vec![0], command("fly", 9.0, &[])].concat()),
+        "command amf3" => (
+            Kind::CommandAmf3,
+            [vec![0], command("fly", 9.0, &[])].concat(),
+        ),
         "connect" => {
-            let connect = ["connect".into(), 1u32.into(), Object::new().with("app", "live").into()];
+            let connect = [
+                "connect".into(),
+                1u32.into(),
+                Object::new().with("app", "live").into(),
+            ];
             (Kind::CommandAmf0, payload(&connect))
         }
         "createStream" => call(name, &[]),
@@ -139,7 +151,12 @@ fn outcome(state_name: &str, row_name: &str) -> char {
     let mut bench = state(state_name);
     let (kind, payload) = row(row_name);
     let mut bytes = Vec::new();
-    let head = Head { csid: 3, timestamp: 40, kind, stream_id: 1 };
+    let head = Head {
+        csid: 3,
+        timestamp: 40,
+        kind,
+        stream_id: 1,
+    };
     crate::rtmp::chunk::write_message(&mut bytes, &head, &payload, 128);
     let mut input = &bytes[..];
     let dropped = bench.session.dropped();
@@ -165,7 +182,10 @@ fn outcome(state_name: &str, row_name: &str) -> char {
 #[test]
 fn every_state_has_a_defined_outcome_for_every_kind_of_message() {
     for (row_name, expected) in TABLE {
-        let found: String = STATES.iter().map(|state| outcome(state, row_name)).collect();
+        let found: String = STATES
+            .iter()
+            .map(|state| outcome(state, row_name))
+            .collect();
         assert_eq!(found, expected, "{row_name}, columns {STATES:?}");
     }
 }
@@ -177,7 +197,12 @@ fn every_kind_byte_with_any_payload_is_survived_in_every_state() {
             for payload in [&[][..], &[0], &[0xFF; 3], &[0; 5], &[0x02; 40], &[0x0A; 64]] {
                 let mut bench = state(state_name);
                 let mut bytes = Vec::new();
-                let head = Head { csid: 3, timestamp: 0, kind: Kind::from_wire(kind), stream_id: 1 };
+                let head = Head {
+                    csid: 3,
+                    timestamp: 0,
+                    kind: Kind::from_wire(kind),
+                    stream_id: 1,
+                };
                 crate::rtmp::chunk::write_message(&mut bytes, &head, payload, 128);
                 let mut input = &bytes[..];
                 while let Ok(Some(_)) = bench.session.recv(&mut input, bench.now) {}
