@@ -110,11 +110,18 @@ impl Config {
                 }
             }
         }
-        if self.log_bytes < u64::from(self.max_message) {
-            return Err(Invalid::LogBelowMessage {
-                log_bytes: self.log_bytes,
-                max_message: self.max_message,
-            });
+        let mesh_bytes = u64::try_from(self.mesh_bytes).unwrap_or(u64::MAX);
+        for (flag, bytes) in [
+            ("--log-bytes", self.log_bytes),
+            ("--mesh-bytes", mesh_bytes),
+        ] {
+            if bytes < u64::from(self.max_message) {
+                return Err(Invalid::BelowMessage {
+                    flag,
+                    bytes,
+                    max_message: self.max_message,
+                });
+            }
         }
         Ok(())
     }
@@ -290,13 +297,13 @@ pub enum Invalid {
         /// Workers to be pinned.
         workers: usize,
     },
-    /// A stream's log could not hold one message.
-    #[error(
-        "--log-bytes: {log_bytes} bytes cannot hold one message of --max-message {max_message}"
-    )]
-    LogBelowMessage {
-        /// Bytes a stream may keep.
-        log_bytes: u64,
+    /// A store of frames that could not hold the largest one: it would never pass.
+    #[error("{flag}: {bytes} bytes cannot hold one message of --max-message {max_message}")]
+    BelowMessage {
+        /// The flag of the store.
+        flag: &'static str,
+        /// Bytes it may hold.
+        bytes: u64,
         /// The longest message.
         max_message: u32,
     },
@@ -372,6 +379,22 @@ mod tests {
         };
         assert!(config(16 << 20).check().is_err());
         assert_eq!(config((16 << 20) - 1).check(), Ok(()));
+    }
+
+    #[test]
+    fn the_largest_message_fits_a_log_and_an_inbox() {
+        let told = |config: Config| config.check().unwrap_err().to_string();
+        let log = Config {
+            log_bytes: (8 << 20) - 1,
+            ..Config::default()
+        };
+        let want = "--log-bytes: 8388607 bytes cannot hold one message of --max-message 8388608";
+        assert_eq!(told(log), want);
+        let mesh = Config {
+            mesh_bytes: (8 << 20) - 1,
+            ..Config::default()
+        };
+        assert!(told(mesh).starts_with("--mesh-bytes: "));
     }
 
     #[test]

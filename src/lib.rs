@@ -16,6 +16,7 @@ pub mod codec;
 pub mod ids;
 pub mod limits;
 pub mod live;
+pub mod logging;
 pub mod media;
 pub mod mesh;
 pub mod rtmp;

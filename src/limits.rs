@@ -124,27 +124,6 @@ impl Default for SessionLimits {
     }
 }
 
-/// Bounds of one worker's inbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MeshLimits {
-    /// Letters that may wait (`--mesh-letters`); a letter is all that one turn has for one peer.
-    pub letters_max: usize,
-    /// Media payload that may wait, in bytes (`--mesh-bytes`); beyond it media is shed, control
-    /// mail is kept.
-    pub bytes_max: usize,
-}
-
-impl MeshLimits {
-    /// The bounds that the settings ask for.
-    #[must_use]
-    pub fn of(config: &Config) -> Self {
-        Self {
-            letters_max: config.mesh_letters,
-            bytes_max: config.mesh_bytes,
-        }
-    }
-}
-
 /// One worker's buffer for all its reads, in bytes: a connection's share of one turn.
 pub const SCRATCH_BYTES: usize = 256 << 10;
 /// Protocol bytes that may wait for one peer; more means it asks and never reads.
@@ -297,7 +276,7 @@ mod tests {
             Config { workers: base.workers + 1, ..base.clone() },
             Config { mesh_bytes: base.mesh_bytes + 1, ..base.clone() },
             Config { send_buffer: base.send_buffer + 1, ..base.clone() },
-            Config { max_message: base.max_message + 1, ..base.clone() },
+            Config { max_message: base.max_message + 1, ..base },
         ];
         for config in more {
             assert!(worst_case(&config).total() > sum.total(), "{config:?}");

@@ -18,7 +18,10 @@ impl fmt::Display for Settings<'_> {
         for (flag, value) in rows(self.0) {
             writeln!(f, "  --{flag:<22} {value}")?;
         }
-        writeln!(f, "memory, every table full and every peer as greedy as allowed")?;
+        writeln!(
+            f,
+            "memory, every table full and every peer as greedy as allowed"
+        )?;
         write!(f, "{}", worst_case(self.0))
     }
 }
@@ -34,7 +37,10 @@ fn rows(config: &Config) -> Vec<(&'static str, String)> {
         apps => apps.join(","),
     };
     vec![
-        ("rtmp", list(config.rtmp.iter().map(ToString::to_string).collect())),
+        (
+            "rtmp",
+            list(config.rtmp.iter().map(ToString::to_string).collect()),
+        ),
         ("app", apps),
         ("workers", config.workers.to_string()),
         ("pin", config.pin.to_string()),
@@ -88,13 +94,20 @@ mod tests {
             .filter_map(|arg| arg.get_long().map(str::to_owned))
             .filter(|long| !["check", "log-level"].contains(&long.as_str()))
             .collect();
-        let printed: Vec<&str> = rows(&Config::default()).into_iter().map(|row| row.0).collect();
+        let printed: Vec<&str> = rows(&Config::default())
+            .into_iter()
+            .map(|row| row.0)
+            .collect();
         assert_eq!(printed, flags);
     }
 
     #[test]
     fn what_is_printed_can_be_typed_again() {
-        let config = Config { takeover_ms: 1_500, send_buffer: 70_000, ..Config::default() };
+        let config = Config {
+            takeover_ms: 1_500,
+            send_buffer: 70_000,
+            ..Config::default()
+        };
         let mut line = vec!["corecast".to_owned()];
         for (flag, value) in rows(&config).into_iter().filter(|row| row.0 != "app") {
             line.push(format!("--{flag}={value}"));

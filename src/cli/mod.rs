@@ -65,7 +65,8 @@ pub struct Flags {
 
     /// Keep players over the grace time also when the publisher ended cleanly
     #[arg(long, env = "CORECAST_GRACE_ON_CLEAN_END", value_name = "yes|no")]
-    #[arg(help_heading = PUBLISH, action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    #[arg(help_heading = PUBLISH, action = ArgAction::Set)]
+    #[arg(value_parser = BoolishValueParser::new(), hide_possible_values = true)]
     #[arg(num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "yes", default_value = "no")]
     pub grace_on_clean_end: bool,
@@ -177,7 +178,8 @@ pub struct Flags {
 
     /// Check the settings, print them with the worst-case memory sum, and exit: 0 good, 2 not
     #[arg(long, env = "CORECAST_CHECK", value_name = "yes|no", help_heading = OPERATE)]
-    #[arg(action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    #[arg(action = ArgAction::Set)]
+    #[arg(value_parser = BoolishValueParser::new(), hide_possible_values = true)]
     #[arg(num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "yes", default_value = "no")]
     pub check: bool,
@@ -365,7 +367,11 @@ mod tests {
         for arg in Flags::command().get_arguments() {
             let long = arg.get_long().unwrap();
             let twin = format!("CORECAST_{}", long.replace('-', "_").to_uppercase());
-            assert_eq!(arg.get_env().and_then(|name| name.to_str()), Some(&*twin), "--{long}");
+            assert_eq!(
+                arg.get_env().and_then(|name| name.to_str()),
+                Some(&*twin),
+                "--{long}"
+            );
             assert!(arg.get_help_heading().is_some(), "--{long}");
             assert!(arg.get_help().is_some(), "--{long}");
             let told = arg.get_help().unwrap().to_string();
@@ -383,14 +389,20 @@ mod tests {
         assert_eq!(one("::1"), ["[::1]:1935".parse().unwrap()]);
         let two = ["0.0.0.0:1".parse().unwrap(), "[::1]:2".parse().unwrap()];
         assert_eq!(one("0.0.0.0:1,[::1]:2"), two);
-        assert_eq!(typed(&["--rtmp", "0.0.0.0:1", "--rtmp", "[::1]:2"]).rtmp, two);
+        assert_eq!(
+            typed(&["--rtmp", "0.0.0.0:1", "--rtmp", "[::1]:2"]).rtmp,
+            two
+        );
         assert_eq!(address("example.org:1935"), Err(BadAddress));
     }
 
     #[test]
     fn a_pin_list_takes_spans() {
         assert_eq!("0,2-4".parse(), Ok(Pin::List(vec![0, 2, 3, 4])));
-        assert_eq!("5-2".parse::<Pin>(), Err(BadPin::Span { first: 5, last: 2 }));
+        assert_eq!(
+            "5-2".parse::<Pin>(),
+            Err(BadPin::Span { first: 5, last: 2 })
+        );
         assert_eq!("all".parse::<Pin>(), Err(BadPin::NotCores));
         assert!("0-99999999999".parse::<Pin>().is_err());
     }

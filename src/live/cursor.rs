@@ -169,22 +169,25 @@ impl Cursor {
         self.partial.is_none() && self.next >= log.head()
     }
 
-    /// Adds slices of what is owed. `heads` is scratch for players on another message stream than
-    /// 1: it receives their re-stamped heads and must be empty before.
+    /// Adds slices of at most `frames_max` frames that are owed (1: just the rest of a cut one).
+    /// `heads` is scratch for players on another message stream than 1: it receives their
+    /// re-stamped heads and must be empty before.
     pub fn gather<'a>(
         &'a self,
         source: Source<'a>,
+        frames_max: usize,
         heads: &'a mut Vec<u8>,
         out: &mut Gather<'a>,
     ) {
+        let frames_max = frames_max.min(Gather::SLICES_MAX);
         if self.stream_id != 1 {
-            for frame in self.owed(source).take(Gather::SLICES_MAX) {
+            for frame in self.owed(source).take(frames_max) {
                 frame.write_head(self.stream_id, heads);
             }
         }
         let mut heads: &'a [u8] = heads;
         let mut skip = self.partial.as_ref().map_or(0, |partial| partial.sent);
-        for frame in self.owed(source) {
+        for frame in self.owed(source).take(frames_max) {
             let head = heads.split_at_checked(frame.head_len());
             let head = head.map(|(head, rest)| {
                 heads = rest;

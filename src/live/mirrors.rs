@@ -162,6 +162,32 @@ impl Live {
         }
     }
 
+    /// The process is going down: ends every stream this worker owns or holds.
+    pub fn drain(&mut self, now: Millis, out: &mut impl Post) {
+        let directory = Arc::clone(&self.directory);
+        let mut ending = Vec::new();
+        for (index, stream) in &mut self.streams {
+            for waiting in std::mem::take(&mut stream.waiting) {
+                self.effects.push(Effect::NotFound { player: waiting.player });
+            }
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            ending.push(StreamRef { index, epoch: stream.epoch });
+        }
+        for stream in ending {
+            let Some(own) = self.stream_mut(stream) else { continue };
+            let (run, mirrors, report) = match &own.role {
+                Role::Owned(p) => (p.run, p.mirrors.clone(), p.report.clone()),
+                Role::Held(held) => (held.run, held.mirrors.clone(), held.report.clone()),
+                Role::Vacant | Role::Mirror(_) | Role::Ended => {
+                    self.remove_unused(stream.index);
+                    continue;
+                }
+            };
+            directory.unpublish(&own.name, run, None);
+            self.close(stream, run, &mirrors, &report, now, out);
+        }
+    }
+
     fn expire(&mut self, stream: StreamRef, now: Millis, out: &mut impl Post) {
         use crate::live::Ended;
         let directory = Arc::clone(&self.directory);

@@ -59,6 +59,10 @@ impl Taste {
     }
 
     fn takes_codec(&self, tag: &Tag) -> bool {
+        if !tag.codec.is_known() {
+            // Silence, commands and what is reserved name no codec to compare.
+            return true;
+        }
         match &self.fourccs {
             Some(set) => tag.codec.fourcc().is_none_or(|fourcc| match tag.media {
                 Media::Audio => set.takes_audio(fourcc),

@@ -1,1 +1,472 @@
-//! Under construction.
+//! A worker: one pinned thread, one poll, its connections and its part of every stream.
+//!
+//! The only floor with sockets.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `mod` | [`Worker`] and the turn |
+//! | `rtmp` | protocol events ⇄ streams |
+//! | `closing` | how connections and the worker end |
+//! | `conn` | one connection: socket, session, roles, flush |
+//! | `conns` | connections by index and generation |
+//! | `accept` | listeners, socket options |
+//! | `token` | poll tokens |
+//!
+//! Invariants: only `flush` writes to sockets; a connection that owes bytes stands in the flush
+//! queue, or waits for a writable edge; the clock is read once a turn. Nothing here blocks but the
+//! poll.
+
+mod accept;
+mod closing;
+mod conn;
+mod conns;
+mod rtmp;
+mod token;
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::{Events, Interest, Poll};
+
+pub use token::BELL;
+
+use crate::config::Config;
+use crate::ids::{ConnId, PlayerId, WorkerId};
+use crate::live::{Directory, LagLimits, Live, Mail, Settings};
+use crate::mesh::{Park, Port};
+use crate::rtmp::server::{ServerSession, SessionConfig};
+use crate::time::Millis;
+use crate::wheel::Wheel;
+use accept::{Listeners, Stopped};
+use conn::{CloseReason, Conn, Flushed, Phase};
+use conns::Conns;
+use token::Source;
+
+/// Everything a worker starts from.
+#[derive(Debug)]
+pub struct WorkerSeed {
+    /// Which worker it is.
+    pub id: WorkerId,
+    /// The settings.
+    pub config: Arc<Config>,
+    /// Its own listening sockets, non-blocking.
+    pub listeners: Vec<std::net::TcpListener>,
+    /// Its end of the mesh; the bell is registered with `poll` under [`BELL`].
+    pub port: Port<Mail>,
+    /// Its poll.
+    pub poll: Poll,
+    /// The names of all streams.
+    pub directory: Arc<Directory>,
+    /// When the process's clock started.
+    pub started: Instant,
+    /// Random bytes: handshakes grow their filler from it.
+    pub seed: [u8; 32],
+}
+
+/// One worker. See the module head.
+pub struct Worker {
+    config: Arc<Config>,
+    session_config: SessionConfig,
+    lag_limits: LagLimits,
+    poll: Poll,
+    port: Port<Mail>,
+    live: Live,
+    conns: Conns,
+    listeners: Listeners,
+    connections_max: usize,
+    wheel: Wheel<ConnId>,
+    /// Connections that may owe bytes.
+    flush_queue: VecDeque<ConnId>,
+    /// Connections with more to read than one turn's budget.
+    read_queue: VecDeque<ConnId>,
+    /// Connections to be reaped.
+    dead: Vec<ConnId>,
+    scratch: Box<[u8]>,
+    heads: Vec<u8>,
+    players: Vec<PlayerId>,
+    due: Vec<ConnId>,
+    next_tick: Millis,
+    started: Instant,
+    seed: [u8; 32],
+    /// Set while draining.
+    drain_until: Option<Millis>,
+    done: bool,
+    report: Report,
+}
+
+/// What a worker did, for the log line at the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Bytes read from sockets.
+    pub bytes_in: u64,
+    /// Bytes written to sockets.
+    pub bytes_out: u64,
+    /// Turns of the loop.
+    pub turns: u64,
+    /// Connections that were cut when the drain deadline passed.
+    pub cut: u64,
+}
+
+impl Worker {
+    /// Registers the listeners and gets ready to run.
+    ///
+    /// # Errors
+    /// The poll refuses a listener.
+    pub fn new(seed: WorkerSeed) -> io::Result<Self> {
+        let config = seed.config;
+        let sockets = seed.listeners.into_iter().map(mio::net::TcpListener::from_std).collect();
+        let mut listeners = Listeners::new(sockets);
+        for n in 0..listeners.len() {
+            if let Some(socket) = listeners.socket_mut(n) {
+                seed.poll.registry().register(socket, token::listener(n), Interest::READABLE)?;
+            }
+        }
+        let mut session_config = SessionConfig { chunk_size: config.chunk_size, ..Default::default() };
+        session_config.limits.publisher.message_bytes_max = config.max_message;
+        session_config.limits.media_idle_ms = config.publish_idle_ms;
+        let live = Live::new(seed.id, Settings::new(&config), seed.directory);
+        Ok(Self {
+            session_config,
+            lag_limits: LagLimits { ms: config.max_lag_ms, bytes: config.max_lag_bytes },
+            poll: seed.poll,
+            port: seed.port,
+            live,
+            conns: Conns::new(seed.id),
+            listeners,
+            connections_max: config.max_connections.div_ceil(config.workers.max(1)),
+            wheel: Wheel::new(Millis(0)),
+            flush_queue: VecDeque::new(),
+            read_queue: VecDeque::new(),
+            dead: Vec::new(),
+            scratch: vec![0; READ_BUDGET_BYTES].into_boxed_slice(),
+            heads: Vec::new(),
+            players: Vec::new(),
+            due: Vec::new(),
+            next_tick: Millis(0),
+            started: seed.started,
+            seed: seed.seed,
+            drain_until: None,
+            done: false,
+            report: Report::default(),
+            config,
+        })
+    }
+
+    /// Runs until it is drained or cut.
+    pub fn run(mut self) -> Report {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        while !self.done {
+            self.poll_events(&mut events);
+            let now = self.now();
+            self.report.turns += 1;
+            for event in &events {
+                self.note(event, now);
+            }
+            self.read_ready(now);
+            self.accept_ready(now);
+            self.take_mail(now);
+            self.fire_timers(now);
+            self.flush(now);
+            self.port.flush();
+            self.reap(now);
+        }
+        self.cut_all();
+        self.port.flush();
+        self.report
+    }
+
+    fn now(&self) -> Millis {
+        Millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Parks until something happens; does not block while there is work left from the last turn.
+    fn poll_events(&mut self, events: &mut Events) {
+        let now = self.now();
+        let queued = !(self.flush_queue.is_empty() && self.read_queue.is_empty());
+        let busy = queued || self.listeners.is_ready(now);
+        let timeout = if busy || self.port.park() == Park::Poll {
+            Some(Duration::ZERO)
+        } else {
+            self.sleep(now)
+        };
+        if let Err(error) = self.poll.poll(events, timeout)
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            // Only a broken poll can fail here, and without it the worker is deaf for good.
+            log::error!("poll failed: {error}");
+            self.done = true;
+        }
+        self.port.unpark();
+    }
+
+    /// How long nothing is due; `None` for ever.
+    fn sleep(&self, now: Millis) -> Option<Duration> {
+        let mut due = self.wheel.next_due().unwrap_or(Millis::NEVER);
+        due = due.min(self.listeners.retry_at());
+        if !self.live.is_empty() {
+            due = due.min(self.next_tick);
+        }
+        if self.port.is_backed_up() {
+            due = due.min(now + BACKED_UP_MS);
+        }
+        if let Some(until) = self.drain_until {
+            due = due.min(until).min(now + DRAIN_TICK_MS);
+        }
+        (due != Millis::NEVER).then(|| Duration::from_millis(due.since(now)))
+    }
+
+    fn note(&mut self, event: &Event, now: Millis) {
+        match token::source(event.token()) {
+            Source::Bell => {}
+            Source::Listener(_) => self.listeners.wake(),
+            Source::Conn { index, generation } => {
+                let id = ConnId { worker: self.port.me(), index, generation };
+                let Some(conn) = self.conns.find(id) else { return };
+                conn.readable |= event.is_readable() || event.is_error();
+                conn.read_closed |= event.is_read_closed() || event.is_error();
+                if event.is_writable() && !conn.writable {
+                    conn.writable = true;
+                    self.queue_flush(id);
+                }
+                self.read(id, now);
+            }
+        }
+    }
+
+    fn read_ready(&mut self, now: Millis) {
+        for _ in 0..self.read_queue.len() {
+            let Some(id) = self.read_queue.pop_front() else { return };
+            if let Some(conn) = self.conns.find(id) {
+                conn.read_queued = false;
+                self.read(id, now);
+            }
+        }
+    }
+
+    /// Reads one connection, up to a turn's budget.
+    fn read(&mut self, id: ConnId, now: Millis) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut budget = READ_BUDGET_BYTES;
+        while budget > 0 {
+            let Some(conn) = self.conns.find(id) else { break };
+            if !conn.readable || matches!(conn.phase, Phase::Dead { .. }) {
+                break;
+            }
+            let room = budget.min(scratch.len());
+            let Some(buffer) = scratch.get_mut(..room) else { break };
+            match conn.read(buffer) {
+                Ok(0) => {
+                    conn.readable = false;
+                    conn.read_closed = true;
+                    self.peer_closed(id, now);
+                    break;
+                }
+                Ok(taken) => {
+                    budget -= taken;
+                    // On an epoll stream socket a short read has emptied it: the next bytes bring
+                    // a new edge. Not so once the peer has closed.
+                    conn.readable = taken == room || conn.read_closed;
+                    self.report.bytes_in += taken as u64;
+                    if matches!(conn.phase, Phase::Open) {
+                        self.digest(id, buffer.get(..taken).unwrap_or_default(), now);
+                    }
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => conn.readable = false,
+                    io::ErrorKind::Interrupted => {}
+                    kind => {
+                        conn.readable = false;
+                        conn.cut(CloseReason::Io(kind));
+                        self.dead.push(id);
+                    }
+                },
+            }
+        }
+        self.scratch = scratch;
+        self.apply_effects(now);
+        if let Some(conn) = self.conns.find(id) {
+            if conn.readable && !conn.read_queued {
+                conn.read_queued = true;
+                self.read_queue.push_back(id);
+            }
+            self.rearm(id);
+        }
+    }
+
+    fn accept_ready(&mut self, now: Millis) {
+        if !self.listeners.is_ready(now) {
+            return;
+        }
+        for _ in 0..ACCEPTS_MAX {
+            if self.conns.len() >= self.connections_max {
+                self.listeners.retry_later(now);
+                return;
+            }
+            match self.listeners.accept() {
+                Ok((socket, peer)) => self.admit(socket, peer, now),
+                Err(Stopped::Empty) => return,
+                Err(Stopped::Exhausted(error)) => {
+                    log::warn!("cannot accept: {error}; trying again");
+                    self.listeners.retry_later(now);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, mut socket: mio::net::TcpStream, peer: std::net::SocketAddr, now: Millis) {
+        accept::tune(&socket, self.config.send_buffer);
+        let (session_config, seed) = (self.session_config, self.next_seed());
+        let registry = self.poll.registry();
+        let mut registered = Ok(());
+        let id = self.conns.insert(|id| {
+            let token = token::conn(id.index, id.generation);
+            let both = Interest::READABLE | Interest::WRITABLE;
+            registered = registry.register(&mut socket, token, both);
+            let session = Box::new(ServerSession::new(session_config, seed, id, now));
+            Conn::new(id, socket, peer, session, now)
+        });
+        if let Err(error) = registered {
+            log::warn!("[{id}] cannot watch the socket of {peer}: {error}");
+            self.conns.remove(id);
+            return;
+        }
+        self.report.accepted += 1;
+        self.rearm(id);
+    }
+
+    /// A seed for one handshake's filler, which needs no secrecy (PROTOCOL H-07): the worker's seed
+    /// counted up.
+    fn next_seed(&mut self) -> [u8; 32] {
+        for byte in &mut self.seed {
+            *byte = byte.wrapping_add(1);
+            if *byte != 0 {
+                break;
+            }
+        }
+        self.seed
+    }
+
+    fn take_mail(&mut self, now: Millis) {
+        for _ in 0..LETTERS_MAX {
+            let Some(letter) = self.port.take() else { break };
+            for mail in letter.mail {
+                match mail {
+                    Mail::Drain { deadline } => self.drain(deadline, now),
+                    Mail::Cut => self.done = true,
+                    mail => self.live.deliver(letter.from, mail, now, &mut self.port),
+                }
+            }
+        }
+        self.apply_effects(now);
+    }
+
+    fn fire_timers(&mut self, now: Millis) {
+        if self.next_tick <= now {
+            self.next_tick = now + TICK_MS;
+            self.live.tick(now, &mut self.port);
+            self.apply_effects(now);
+        }
+        let mut due = std::mem::take(&mut self.due);
+        self.wheel.fire(now, &mut due);
+        for id in due.drain(..) {
+            self.timeout(id, now);
+        }
+        self.due = due;
+    }
+
+    /// Keeps the wheel informed: a token no later than the connection's deadline.
+    fn rearm(&mut self, id: ConnId) {
+        let write_timeout_ms = self.config.write_timeout_ms;
+        let Some(conn) = self.conns.find(id) else { return };
+        let deadline = conn.next_deadline(write_timeout_ms);
+        if deadline < conn.armed {
+            conn.armed = deadline;
+            self.wheel.insert(deadline, id);
+        }
+    }
+
+    fn queue_flush(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.find(id)
+            && !conn.flush_queued
+        {
+            conn.flush_queued = true;
+            self.flush_queue.push_back(id);
+        }
+    }
+
+    /// The one place that writes: every connection with news, at most [`FLUSHES_MAX`] a turn.
+    fn flush(&mut self, now: Millis) {
+        let mut players = std::mem::take(&mut self.players);
+        self.live.drain_dirty(&mut players);
+        for player in players.drain(..) {
+            self.queue_flush(player.conn);
+        }
+        self.players = players;
+        for _ in 0..self.flush_queue.len().min(FLUSHES_MAX) {
+            let Some(id) = self.flush_queue.pop_front() else { return };
+            let Some(conn) = self.conns.find(id) else { continue };
+            conn.flush_queued = false;
+            self.flush_one(id, now);
+        }
+    }
+
+    fn flush_one(&mut self, id: ConnId, now: Millis) {
+        let Some(conn) = self.conns.find(id) else { return };
+        if !conn.writable {
+            conn.collect();
+            let owed = conn.control_owed();
+            if owed > CONTROL_BYTES_MAX {
+                conn.cut(CloseReason::TooMuchControl { owed });
+                self.dead.push(id);
+            }
+            return;
+        }
+        let before = conn.counters.bytes_out;
+        let flushed = conn.flush(&self.live, self.lag_limits, &mut self.heads, now);
+        self.report.bytes_out += conn.counters.bytes_out - before;
+        match flushed {
+            Ok(Flushed::Clean) => self.flushed_clean(id, now),
+            Ok(Flushed::Blocked) => {}
+            Ok(Flushed::More) => self.queue_flush(id),
+            Err(error) => {
+                conn.cut(CloseReason::Io(error.kind()));
+                self.dead.push(id);
+            }
+        }
+        self.rearm(id);
+    }
+}
+
+/// Bytes one connection may read in a turn, and the size of the one buffer all reads share.
+const READ_BUDGET_BYTES: usize = 256 << 10;
+
+/// Players flushed before the loop looks at its sockets again: bounds how long ingest waits behind
+/// a hot stream.
+const FLUSHES_MAX: usize = 512;
+
+/// Control bytes a connection may owe: replies, and one set of headers.
+const CONTROL_BYTES_MAX: usize = 512 << 10;
+
+/// Connections accepted in a turn.
+const ACCEPTS_MAX: usize = 64;
+
+/// Letters read in a turn.
+const LETTERS_MAX: usize = 1_024;
+
+/// Events taken from one poll.
+const EVENTS_MAX: usize = 1_024;
+
+/// How often streams look at their clocks, in ms.
+const TICK_MS: u64 = 100;
+
+/// How soon to offer mail again to a full inbox: no bell tells when there is room.
+const BACKED_UP_MS: u64 = 2;
+
+/// How often a draining worker looks whether it is done.
+const DRAIN_TICK_MS: u64 = 20;

@@ -1,0 +1,135 @@
+//! Listeners: accepting, admission and socket options.
+//!
+//! Invariant: a listener that could not be emptied (no descriptor left, the worker is full) is
+//! retried by timer, because the edge will not come again (RELIABILITY §1.3).
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mio::net::{TcpListener, TcpStream};
+use socket2::{SockRef, TcpKeepalive};
+
+use crate::time::Millis;
+
+/// The worker's listeners.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    sockets: Vec<TcpListener>,
+    /// Connections may be waiting.
+    ready: bool,
+    /// When to try again after a failure.
+    retry_at: Millis,
+}
+
+/// Why accepting stopped.
+#[derive(Debug)]
+pub(super) enum Stopped {
+    /// Nobody waits.
+    Empty,
+    /// The process has no descriptor or memory for another connection.
+    Exhausted(io::Error),
+}
+
+impl Listeners {
+    pub(super) fn new(sockets: Vec<TcpListener>) -> Self {
+        Self { sockets, ready: true, retry_at: Millis::NEVER }
+    }
+
+    pub(super) fn socket_mut(&mut self, n: usize) -> Option<&mut TcpListener> {
+        self.sockets.get_mut(n)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// An edge came: somebody waits.
+    pub(super) fn wake(&mut self) {
+        self.ready = true;
+    }
+
+    pub(super) fn is_ready(&self, now: Millis) -> bool {
+        self.ready || self.retry_at <= now
+    }
+
+    /// When to look again without an edge.
+    pub(super) fn retry_at(&self) -> Millis {
+        self.retry_at
+    }
+
+    /// Looks again in a while: the worker is full or the process out of descriptors.
+    pub(super) fn retry_later(&mut self, now: Millis) {
+        self.ready = false;
+        self.retry_at = now + RETRY_MS;
+    }
+
+    /// A connection ended: if the worker was full, somebody can come in now.
+    pub(super) fn retry_soon(&mut self, now: Millis) {
+        if self.retry_at != Millis::NEVER {
+            self.retry_at = now;
+        }
+    }
+
+    /// The next waiting connection.
+    pub(super) fn accept(&mut self) -> Result<(TcpStream, SocketAddr), Stopped> {
+        for socket in &self.sockets {
+            loop {
+                match socket.accept() {
+                    Ok((stream, peer)) => return Ok((stream, canonical(peer))),
+                    Err(error) => match error.kind() {
+                        io::ErrorKind::WouldBlock => break,
+                        // The peer left the queue before it was served.
+                        io::ErrorKind::Interrupted
+                        | io::ErrorKind::ConnectionAborted
+                        | io::ErrorKind::ConnectionReset => {}
+                        _ => return Err(Stopped::Exhausted(error)),
+                    },
+                }
+            }
+        }
+        self.ready = false;
+        self.retry_at = Millis::NEVER;
+        Err(Stopped::Empty)
+    }
+
+    /// Stops listening.
+    pub(super) fn close(&mut self) {
+        self.sockets.clear();
+        self.ready = false;
+        self.retry_at = Millis::NEVER;
+    }
+}
+
+/// Options of an accepted socket. Failures are not fatal: the connection works without them.
+pub(super) fn tune(stream: &TcpStream, send_buffer_bytes: usize) {
+    if let Err(error) = try_tune(stream, send_buffer_bytes) {
+        log::debug!("socket options: {error}");
+    }
+}
+
+fn try_tune(stream: &TcpStream, send_buffer_bytes: usize) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    if send_buffer_bytes > 0 {
+        // Otherwise the lag of a slow player hides in megabytes of autotuned kernel memory.
+        socket.set_send_buffer_size(send_buffer_bytes)?;
+        let lowat = u32::try_from(send_buffer_bytes / 2).unwrap_or(u32::MAX);
+        socket.set_tcp_notsent_lowat(lowat)?;
+    }
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(15))
+        .with_interval(Duration::from_secs(5))
+        .with_retries(3);
+    socket.set_tcp_keepalive(&keepalive)?;
+    // A peer whose cable is pulled while bytes are in flight is gone after this long.
+    socket.set_tcp_user_timeout(Some(Duration::from_secs(30)))
+}
+
+/// IPv4 peers of a dual-stack listener as IPv4.
+fn canonical(peer: SocketAddr) -> SocketAddr {
+    SocketAddr::new(peer.ip().to_canonical(), peer.port())
+}
+
+/// How long to wait before accepting again after a failure, in ms.
+const RETRY_MS: u64 = 200;

@@ -1,0 +1,379 @@
+//! `Conn`: one connection: its socket, its protocol session and what it does with streams.
+//!
+//! Invariants: bytes leave through `flush` only; a connection ends for exactly one
+//! [`CloseReason`], the first that was given; `roles` holds a message stream at most once.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+
+use mio::net::TcpStream;
+use thiserror::Error;
+
+use crate::ids::{ConnId, Run, StreamName, StreamRef};
+use crate::live::{Cursor, LagLimits, Live, Source};
+use crate::media::{Gather, Taste};
+use crate::rtmp;
+use crate::rtmp::server::{Refusal, ServerSession};
+use crate::time::Millis;
+
+/// One connection. See the module head.
+pub(super) struct Conn {
+    id: ConnId,
+    socket: TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) session: Box<ServerSession>,
+    /// Command answers, pings and headers; they go ahead of media, but never into a frame.
+    control: Vec<u8>,
+    /// Bytes of `control` already sent.
+    control_sent: usize,
+    pub(super) roles: Vec<(u32, Role)>,
+    pub(super) taste: Option<Taste>,
+    pub(super) phase: Phase,
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// The peer has sent FIN: read to the end, whatever a short read says.
+    pub(super) read_closed: bool,
+    /// It stands in the worker's queue for a flush, or for another read.
+    pub(super) flush_queued: bool,
+    pub(super) read_queued: bool,
+    /// Bytes are owed since then and none was taken.
+    stalled_since: Option<Millis>,
+    /// Earliest wheel entry that stands for it.
+    pub(super) armed: Millis,
+    pub(super) counters: Counters,
+    /// The last name it published or played, for its log line.
+    pub(super) last_role: Option<(&'static str, StreamName)>,
+}
+
+/// What one message stream of a connection does.
+#[derive(Debug)]
+pub(super) enum Role {
+    Publishing { stream: StreamRef, run: Run },
+    /// Waits for a stream that is not there yet.
+    Waiting { stream: StreamRef },
+    Playing(Playback),
+}
+
+#[derive(Debug)]
+pub(super) struct Playback {
+    pub(super) stream: StreamRef,
+    pub(super) cursor: Cursor,
+    pub(super) paused: bool,
+}
+
+/// Where a connection is in its life.
+#[derive(Debug)]
+pub(super) enum Phase {
+    Open,
+    /// What is owed is still flushed, until the deadline.
+    Closing { reason: CloseReason, until: Millis },
+    /// Our side is shut; what the peer sends is discarded so that no RST destroys the last reply
+    /// in flight (L-13).
+    Lingering { reason: CloseReason, until: Millis },
+    /// To be reaped.
+    Dead { reason: CloseReason },
+}
+
+/// Why a connection ended.
+#[derive(Clone, Debug, Error)]
+pub(super) enum CloseReason {
+    #[error("closed by the peer")]
+    Peer,
+    #[error("{0}")]
+    Protocol(#[from] rtmp::Error),
+    #[error("{0}")]
+    Io(io::ErrorKind),
+    #[error("refused: {0}")]
+    Refused(Refusal),
+    #[error("the stream ended")]
+    StreamEnded,
+    #[error("took no byte for {stalled_ms} ms")]
+    TooSlow { stalled_ms: u64 },
+    #[error("{owed} bytes of answers unread")]
+    TooMuchControl { owed: usize },
+    #[error("its name was taken over by another encoder")]
+    TakenOver,
+    #[error("the server is shutting down")]
+    Drain,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counters {
+    pub(super) since: Millis,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    pub(super) frames_skipped: u64,
+}
+
+/// What a flush found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flushed {
+    /// Nothing is owed.
+    Clean,
+    /// The socket takes no more; an edge will come.
+    Blocked,
+    /// Bytes are owed and the socket takes more: flush again next turn.
+    More,
+}
+
+impl Conn {
+    pub(super) fn new(
+        id: ConnId,
+        socket: TcpStream,
+        peer: SocketAddr,
+        session: Box<ServerSession>,
+        now: Millis,
+    ) -> Self {
+        Self {
+            id,
+            socket,
+            peer,
+            session,
+            control: Vec::new(),
+            control_sent: 0,
+            roles: Vec::new(),
+            taste: None,
+            phase: Phase::Open,
+            readable: false,
+            writable: false,
+            read_closed: false,
+            flush_queued: false,
+            read_queued: false,
+            stalled_since: None,
+            armed: Millis::NEVER,
+            counters: Counters { since: now, ..Counters::default() },
+            last_role: None,
+        }
+    }
+
+    pub(super) fn id(&self) -> ConnId {
+        self.id
+    }
+
+    pub(super) fn socket(&mut self) -> &mut TcpStream {
+        &mut self.socket
+    }
+
+    /// One read. `Ok(0)` is the end.
+    pub(super) fn read(&mut self, scratch: &mut [u8]) -> io::Result<usize> {
+        let taken = self.socket.read(scratch)?;
+        self.counters.bytes_in += taken as u64;
+        Ok(taken)
+    }
+
+    /// The role of a message stream.
+    pub(super) fn role_mut(&mut self, stream_id: u32) -> Option<&mut Role> {
+        self.roles.iter_mut().find(|(id, _)| *id == stream_id).map(|(_, role)| role)
+    }
+
+    /// Takes the role of a message stream away.
+    pub(super) fn take_role(&mut self, stream_id: u32) -> Option<Role> {
+        let place = self.roles.iter().position(|(id, _)| *id == stream_id)?;
+        Some(self.roles.swap_remove(place).1)
+    }
+
+    /// Starts the end: what is owed is flushed first. The first reason stays.
+    pub(super) fn close(&mut self, reason: CloseReason, now: Millis) {
+        if matches!(self.phase, Phase::Open) {
+            self.phase = Phase::Closing { reason, until: now + CLOSE_FLUSH_MS };
+        }
+    }
+
+    /// Ends at once.
+    pub(super) fn cut(&mut self, reason: CloseReason) {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Open) {
+            Phase::Open => Phase::Dead { reason },
+            Phase::Closing { reason, .. }
+            | Phase::Lingering { reason, .. }
+            | Phase::Dead { reason } => Phase::Dead { reason },
+        };
+    }
+
+    /// Everything owed is out: shuts our side and waits for the peer to see it.
+    pub(super) fn half_close(&mut self, now: Millis) {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Open) {
+            Phase::Closing { reason, .. } => {
+                if self.read_closed || self.socket.shutdown(Shutdown::Write).is_err() {
+                    Phase::Dead { reason }
+                } else {
+                    Phase::Lingering { reason, until: now + LINGER_MS }
+                }
+            }
+            other => other,
+        };
+    }
+
+    /// When the worker must look at it again.
+    pub(super) fn next_deadline(&self, write_timeout_ms: u64) -> Millis {
+        match &self.phase {
+            Phase::Open => {
+                let stall = self.stalled_since.map_or(Millis::NEVER, |at| at + write_timeout_ms);
+                stall.min(self.session.next_timeout())
+            }
+            Phase::Closing { until, .. } | Phase::Lingering { until, .. } => *until,
+            Phase::Dead { .. } => Millis(0),
+        }
+    }
+
+    /// How long bytes have been owed without one being taken, in ms.
+    pub(super) fn stalled_ms(&self, now: Millis) -> u64 {
+        self.stalled_since.map_or(0, |since| now.since(since))
+    }
+
+    /// Writes what is owed: control bytes, then media, a cut frame before both. At most
+    /// [`WRITES_MAX`] writes, so that one fast player does not hold up the others.
+    pub(super) fn flush(
+        &mut self,
+        live: &Live,
+        limits: LagLimits,
+        heads: &mut Vec<u8>,
+        now: Millis,
+    ) -> io::Result<Flushed> {
+        self.collect();
+        for _ in 0..WRITES_MAX {
+            let media = self.next_playback(live, limits, now);
+            let cut = media.is_some_and(|place| self.is_cut(place));
+            let control = self.control.get(self.control_sent..).unwrap_or_default();
+            if media.is_none() && control.is_empty() {
+                self.stalled_since = None;
+                return Ok(Flushed::Clean);
+            }
+            heads.clear();
+            let mut gather = Gather::new();
+            let control_bytes = if !cut && gather.push(control) { control.len() } else { 0 };
+            let playback = media.and_then(|place| playback_at(&self.roles, place));
+            let source = playback.and_then(|p| source_of(live, self.taste.as_ref(), p));
+            if let (Some(playback), Some(source)) = (playback, source) {
+                // Control bytes wait for the end of a cut frame and for nothing else.
+                let frames_max = if cut && !control.is_empty() { 1 } else { Gather::SLICES_MAX };
+                playback.cursor.gather(source, frames_max, heads, &mut gather);
+            }
+            let owed = gather.bytes();
+            let written = match self.socket.write_vectored(gather.slices()) {
+                Ok(written) => written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            drop(gather);
+            self.took(live, media, written, control_bytes, now);
+            if written < owed {
+                self.writable = false;
+                return Ok(Flushed::Blocked);
+            }
+        }
+        Ok(Flushed::More)
+    }
+
+    /// Moves the session's answers behind the control bytes.
+    pub(super) fn collect(&mut self) {
+        let out = self.session.out();
+        if self.control.is_empty() {
+            std::mem::swap(&mut self.control, out);
+            self.control_sent = 0;
+        } else {
+            self.control.append(out);
+        }
+    }
+
+    /// Control bytes not yet sent.
+    pub(super) fn control_owed(&self) -> usize {
+        self.control.len() - self.control_sent
+    }
+
+    /// The playback to serve next: one with a cut frame first, else the first that owes frames.
+    fn next_playback(&mut self, live: &Live, limits: LagLimits, now: Millis) -> Option<usize> {
+        let cut = self.roles.iter().position(|(_, role)| {
+            matches!(role, Role::Playing(playback) if playback.cursor.is_mid_frame())
+        });
+        if cut.is_some() {
+            return cut;
+        }
+        for (place, (_, role)) in self.roles.iter_mut().enumerate() {
+            let Role::Playing(playback) = role else { continue };
+            if playback.paused {
+                continue;
+            }
+            let Some(stream) = live.stream(playback.stream) else { continue };
+            let Some(source) = source_of(live, self.taste.as_ref(), playback) else { continue };
+            let lost = playback.cursor.prepare(source, limits, now, &mut self.control);
+            if lost > 0 {
+                self.counters.frames_skipped += lost;
+                if let Some(tally) = stream.tally() {
+                    tally.skip(lost);
+                }
+            }
+            if !playback.cursor.is_drained(stream.log()) {
+                return Some(place);
+            }
+        }
+        None
+    }
+
+    fn is_cut(&self, place: usize) -> bool {
+        playback_at(&self.roles, place).is_some_and(|p| p.cursor.is_mid_frame())
+    }
+
+    /// Takes note of what the socket took.
+    fn took(
+        &mut self,
+        live: &Live,
+        media: Option<usize>,
+        written: usize,
+        control_bytes: usize,
+        now: Millis,
+    ) {
+        if written == 0 {
+            self.stalled_since.get_or_insert(now);
+            return;
+        }
+        self.stalled_since = Some(now);
+        self.counters.bytes_out += written as u64;
+        self.session.sent(now);
+        self.control_sent += written.min(control_bytes);
+        if self.control_sent == self.control.len() {
+            self.control_sent = 0;
+            // A burst of headers must not pin its memory for the life of the connection.
+            if self.control.capacity() > CONTROL_KEPT_BYTES {
+                self.control = Vec::new();
+            }
+            self.control.clear();
+        }
+        let taste = self.taste.as_ref();
+        let role = media.and_then(|place| self.roles.get_mut(place)).map(|(_, role)| role);
+        if let Some(Role::Playing(playback)) = role
+            && let Some(source) = source_of(live, taste, playback)
+        {
+            playback.cursor.advance(source, written.saturating_sub(control_bytes));
+        }
+    }
+}
+
+fn playback_at(roles: &[(u32, Role)], place: usize) -> Option<&Playback> {
+    match roles.get(place) {
+        Some((_, Role::Playing(playback))) => Some(playback),
+        _ => None,
+    }
+}
+
+fn source_of<'a>(
+    live: &'a Live,
+    taste: Option<&'a Taste>,
+    playback: &Playback,
+) -> Option<Source<'a>> {
+    let stream = live.stream(playback.stream)?;
+    Some(Source { log: stream.log(), headers: stream.headers(), taste: taste? })
+}
+
+/// Writes of one flush. A player that took a whole gather and owes more is far behind; the others
+/// come first.
+const WRITES_MAX: usize = 4;
+
+/// How long a closing connection may take for what it is still owed.
+const CLOSE_FLUSH_MS: u64 = 5_000;
+
+/// How long the peer is given to read the last reply (L-13).
+const LINGER_MS: u64 = 2_000;
+
+/// Control buffer that a connection keeps between flushes, in bytes.
+const CONTROL_KEPT_BYTES: usize = 4 << 10;
