@@ -325,8 +325,10 @@ impl ServerSession {
         }
     }
 
+    /// Nothing is asked, published or played any more: a verdict that comes later finds nothing.
     fn close(&mut self) {
         self.state = State::Closing;
         self.events.clear();
+        self.streams.clear();
     }
 }

@@ -57,6 +57,10 @@ impl Streams {
         self.all.retain(|(known, _)| *known != id);
     }
 
+    pub(super) fn clear(&mut self) {
+        self.all.clear();
+    }
+
     /// The stream a publish or play on message stream `id` is for: that one, or for 0 the only
     /// one there is (C-42).
     pub(super) fn named(&self, id: u32) -> Option<u32> {

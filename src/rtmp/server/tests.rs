@@ -17,7 +17,6 @@ use crate::ids::WorkerId;
 use crate::limits::ReaderLimits;
 use crate::rtmp::amf0::{Object, Value, decode, encode};
 use crate::rtmp::chunk::{ChunkWriter, Head, csid};
-use crate::rtmp::message::Body;
 
 /// A session whose host says yes to everything at once, unless `hold` is set.
 struct Bench {
@@ -213,22 +212,17 @@ fn payload(values: &[Value<'_>]) -> Vec<u8> {
     payload
 }
 
-/// The server's messages after S0 S1 S2, if those are there, one line each.
+/// What was said in `out` once the chunk size is ours, one line a message.
 fn lines(out: &[u8]) -> Vec<String> {
-    messages(out).iter().map(line).collect()
+    messages(out, 60_000).iter().map(line).collect()
 }
 
-fn messages(out: &[u8]) -> Vec<Message> {
-    let greeted = out.len() >= 3_073 && out[0] == 3 && out[1..9] != [0; 8];
-    let greeted = greeted || (out.len() >= 3_073 && out.first() == Some(&3) && out[7] != 0x14);
-    let mut input = if greeted { &out[3_073..] } else { out };
-    // Without greeting the announcement of our chunk size was looked at before.
+/// The whole messages in `out`, its first chunks being of `chunk_size`.
+fn messages(mut out: &[u8], chunk_size: u32) -> Vec<Message> {
     let mut reader = ChunkReader::new(ReaderLimits::PUBLISHER);
-    if !greeted {
-        reader.set_chunk_size(60_000).unwrap();
-    }
+    reader.set_chunk_size(chunk_size).unwrap();
     let mut messages = Vec::new();
-    while let Some(message) = reader.read(&mut input).unwrap() {
+    while let Some(message) = reader.read(&mut out).unwrap() {
         if let Some(Control::SetChunkSize(size)) = Control::parse(message.kind, message.payload()) {
             reader.set_chunk_size(size).unwrap();
         }
@@ -266,13 +260,10 @@ fn line(message: &Message) -> String {
     }
 }
 
-/// The description in the last status said.
-fn description(out: &[u8]) -> String {
-    let said = messages(out);
+/// The information object's text of that key in the last message of `out`.
+fn last_info(out: &[u8], key: &str) -> String {
+    let said = messages(out, 60_000);
     let decoded = decode(said.last().unwrap().payload(), &AmfLimits::AUTHORISED).unwrap();
     let info = decoded.values.last().unwrap().as_object().unwrap();
-    info.get("description")
-        .and_then(Value::as_str)
-        .unwrap()
-        .to_owned()
+    info.get(key).and_then(Value::as_str).unwrap().to_owned()
 }
