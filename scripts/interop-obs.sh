@@ -78,8 +78,11 @@ start_server() {
     fail "the server does not start"
 }
 
-# A profile with a custom RTMP server and x264, and a scene with a moving text on a colour.
+# A profile with a custom RTMP server and x264, and a scene that plays a moving test picture with
+# a tone.
 write_profile() {
+    ffmpeg -v error -y -f lavfi -i testsrc2=s=640x360:r=30 -f lavfi -i sine=f=440:r=48000 -t 10 \
+        -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac "$work/programme.mp4"
     local config="$work/home/.config/obs-studio"
     mkdir -p "$config/basic/profiles/corecast" "$config/basic/scenes"
     cat > "$config/global.ini" << 'INI'
@@ -119,15 +122,15 @@ INI
     cat > "$config/basic/profiles/corecast/service.json" << JSON
 {"type": "rtmp_custom", "settings": {"server": "$url", "key": "$key", "use_auth": false, "bwtest": false}}
 JSON
-    cat > "$config/basic/scenes/corecast.json" << 'JSON'
+    cat > "$config/basic/scenes/corecast.json" << JSON
 {"name": "corecast", "current_scene": "Scene", "current_program_scene": "Scene",
  "scene_order": [{"name": "Scene"}],
  "sources": [
-  {"id": "color_source", "versioned_id": "color_source_v3", "name": "Colour",
-   "settings": {"color": 4289374890, "width": 640, "height": 360}},
+  {"id": "ffmpeg_source", "versioned_id": "ffmpeg_source", "name": "Programme",
+   "settings": {"local_file": "$work/programme.mp4", "looping": true}},
   {"id": "scene", "versioned_id": "scene", "name": "Scene",
    "settings": {"id_counter": 1, "custom_size": false, "items": [
-    {"name": "Colour", "id": 1, "visible": true, "locked": false,
+    {"name": "Programme", "id": 1, "visible": true, "locked": false,
      "pos": {"x": 0.0, "y": 0.0}, "scale": {"x": 1.0, "y": 1.0}, "rot": 0.0,
      "align": 5, "bounds_type": 0, "bounds": {"x": 0.0, "y": 0.0}}]}}]}
 JSON
@@ -175,7 +178,9 @@ judge() {
     frames=$(ffprobe -v error -select_streams v -count_frames -show_entries \
         stream=nb_read_frames -of csv=p=0 "$work/obs.flv")
     [ "$frames" -ge $((seconds * 20)) ] || fail "only $frames frames in $seconds seconds"
-    ffmpeg -v error -y -i "$work/obs.flv" -frames:v 1 "$work/obs.png"
+    ffmpeg -v error -y -ss 5 -i "$work/obs.flv" -frames:v 1 "$work/obs.png"
+    # A test picture compresses badly; a black or flat one is a few hundred bytes.
+    [ "$(stat -c %s "$work/obs.png")" -gt 5000 ] || fail "the picture is flat: $work/obs.png"
     say "passed: $(obs --version | head -n 1) sent H.264 and AAC; $frames frames of $seconds s"
     say "decode without a complaint; a picture is at $work/obs.png"
 }
