@@ -45,7 +45,6 @@ install_missing() {
     for need in "${needs[@]}"; do
         command -v "${need%%:*}" > /dev/null || packages+=("${need##*:}")
     done
-    compgen -G '/usr/lib/*/obs-plugins/obs-outputs.so' > /dev/null || packages+=(obs-plugins)
     # OBS needs an OpenGL 3.3 renderer; Mesa's works without a graphics card.
     compgen -G '/usr/lib/*/dri/swrast_dri.so' > /dev/null || packages+=(libgl1-mesa-dri)
     [ "${#packages[@]}" -gt 0 ] || return 0

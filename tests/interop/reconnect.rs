@@ -93,13 +93,11 @@ fn publish(dir: &Path, round: usize, url: &str) -> Child {
     Child::start(&format!("publisher{round}"), dir, &mut command)
 }
 
-/// The worker of the publisher number `round`, from the trace ids of the connections that
-/// published: `w1c…` is worker 1's.
+/// The worker of the publisher number `round`, from the lines
+/// `stream live/cam live: …, published by w1c7`: worker 1's.
 fn publishing_worker(log: &str, round: usize) -> u32 {
-    let publishers = log
-        .lines()
-        .filter(|line| line.contains("publish") && line.contains("cam"));
-    let mut traces: Vec<(u32, &str)> = publishers.filter_map(trace_id).collect();
+    let starts = log.lines().filter(|line| line.contains("published by"));
+    let mut traces: Vec<(u32, &str)> = starts.filter_map(trace_id).collect();
     traces.dedup();
     let found = traces.get(round).map(|(worker, _)| *worker);
     found.unwrap_or_else(|| panic!("publisher {round} is not in the log:\n{log}"))
