@@ -1,0 +1,75 @@
+//! What can be wrong in the bytes of an RTMP peer; every variant closes the connection.
+//!
+//! Invariant: a variant carries what was found and what was allowed, never text from the wire.
+//! Things a server shrugs off (drop and count) are not errors and not here.
+
+use thiserror::Error;
+
+use super::message::Kind;
+
+/// Why a connection cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Error {
+    // ---- chunk layer ----
+    /// Chunk size 0, with the top bit set, or below the floor (K-22).
+    #[error("chunk size {found:#x} is outside {min}..=0x7fffffff")]
+    ChunkSize {
+        /// The value of the message.
+        found: u32,
+        /// Smallest size allowed.
+        min: u32,
+    },
+    /// The first chunk of a chunk stream leaves out what only an earlier one could say (K-13).
+    #[error("chunk stream {csid} starts with header format {fmt}")]
+    FreshChunkStream {
+        /// The chunk stream.
+        csid: u32,
+        /// Its header format, 2 or 3.
+        fmt: u8,
+    },
+    /// One chunk stream id more than may have state (L-07).
+    #[error("chunk stream {csid} is one more than the {max} allowed")]
+    ChunkStreams {
+        /// The id that did not fit.
+        csid: u32,
+        /// Most ids with state.
+        max: u16,
+    },
+    /// A message header announces more than its kind may have (L-06).
+    #[error("{kind:?} message of {found} bytes on chunk stream {csid}, {max} allowed")]
+    MessageLength {
+        /// The chunk stream.
+        csid: u32,
+        /// Kind of the message.
+        kind: Kind,
+        /// Announced length in bytes.
+        found: u32,
+        /// Longest length allowed in bytes.
+        max: u32,
+    },
+    /// A header in the middle of a message announces another message (K-14).
+    #[error("{kind:?} message of {length} bytes on chunk stream {csid} changes halfway")]
+    MessageChanged {
+        /// The chunk stream.
+        csid: u32,
+        /// Kind of the message that was being received.
+        kind: Kind,
+        /// Its announced length in bytes.
+        length: u32,
+    },
+    /// One half-received message more than allowed (L-08).
+    #[error("more than {max} messages partially received")]
+    PartialMessages {
+        /// Most partial messages at one time.
+        max: u16,
+    },
+    /// The partial messages would hold more than their common budget (L-08).
+    #[error("{found} bytes of partial messages, {max} allowed")]
+    PartialBytes {
+        /// Bytes there would be at the end of the chunk.
+        found: u32,
+        /// Bytes allowed.
+        max: u32,
+    },
+}
