@@ -1,7 +1,9 @@
 //! Under construction.
 
 pub mod chunk;
+pub mod client;
 pub mod error;
+pub mod handshake;
 pub mod message;
 
 pub use error::Error;
