@@ -1,5 +1,6 @@
 //! Under construction.
 
+pub mod amf0;
 pub mod chunk;
 pub mod client;
 pub mod error;

@@ -69,7 +69,7 @@ impl ClientSession {
         match self.stage {
             Stage::Connecting => {
                 self.events.push_back(ClientEvent::Connected {
-                    trace: objects(values).find_map(|o| text(o, "trace")),
+                    trace: objects(values).find_map(|o| text(o, "clientid")),
                     caps_ex: objects(values).find_map(|o| o.get("capsEx").and_then(Value::as_u32)),
                 });
                 self.create(now);
@@ -166,6 +166,7 @@ fn status(values: &[Value<'_>], stream_id: u32) -> Status {
         level: field("level"),
         code: field("code"),
         description: field("description"),
+        client: field("clientid"),
         stream_id,
     }
 }

@@ -14,7 +14,7 @@ use crate::rtmp::message::Message;
 pub enum ClientEvent {
     /// The server accepted connect.
     Connected {
-        /// The server's own name for this connection, when it told one; for logs.
+        /// The server's own name for this connection (`clientid`), when it told one; for logs.
         trace: Option<String>,
         /// The server's `capsEx`, when it speaks Enhanced RTMP (M-61).
         caps_ex: Option<u32>,
@@ -61,6 +61,8 @@ pub struct Status {
     pub code: String,
     /// Free text.
     pub description: String,
+    /// `clientid` when it is text: Corecast names the connection here; empty otherwise.
+    pub client: String,
     /// Message stream id it came on.
     pub stream_id: u32,
 }

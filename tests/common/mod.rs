@@ -1,0 +1,18 @@
+//! What the integration tests share: a real server process, blocking RTMP clients, and media
+//! whose payloads are numbered so that a gap, a duplicate or a swap is seen.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `server.rs` | `TestServer`: the binary on a port of its own, its log lines, its end |
+//! | `link.rs` | `Dial`, `Link`: a TCP connection that drives a `ClientSession` |
+//! | `client.rs` | `Publisher` and `Player` over a `Link` |
+//! | `media.rs` | numbered frames and valid configs of each codec, `Camera` that films them |
+//! | `bits.rs` | bit strings and the parameter sets made of them |
+//! | `tally.rs` | `Tally`: what a player must be able to say of what it received |
+
+pub mod bits;
+pub mod client;
+pub mod link;
+pub mod media;
+pub mod server;
+pub mod tally;
