@@ -1,6 +1,7 @@
 //! Under construction.
 
 pub mod amf0;
+pub mod amf3;
 pub mod chunk;
 pub mod client;
 pub mod error;
