@@ -1,9 +1,12 @@
 //! The chunk stream: messages cut into chunks and put together again.
 //!
-//! `reader` makes messages of bytes, `writer` makes bytes of messages; `streams` is what the reader
-//! remembers of each chunk stream. Neither does I/O. Protocol §2.
+//! `reader` makes messages of bytes, `writer` makes bytes of messages. `header` is what one chunk
+//! header says by itself, `streams` what the reader remembers of the earlier ones. None of them does
+//! I/O. Protocol §2.
 
+mod header;
 mod reader;
+mod streams;
 mod writer;
 
 pub use reader::ChunkReader;

@@ -241,3 +241,149 @@ fn wire_len(payload: &[u8]) -> u32 {
 
 /// Longest message the header can announce, in bytes.
 const LEN_MAX: u32 = 0xFF_FFFF;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtmp::message::{BandwidthLimit, UserControl};
+
+    fn control(control: Control) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_control(&mut out, &control);
+        out
+    }
+
+    const VIDEO: Head = Head {
+        csid: csid::VIDEO,
+        timestamp: 20_000_000,
+        kind: Kind::Video,
+        stream_id: 1,
+    };
+
+    #[test]
+    fn control_messages_are_the_golden_bytes() {
+        // K-21, K-36, U-01.
+        let set_chunk_size = [2, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 0, 0x10, 0];
+        assert_eq!(control(Control::SetChunkSize(4_096)), set_chunk_size);
+        let window = [2, 0, 0, 0, 0, 0, 4, 5, 0, 0, 0, 0, 0, 0x4C, 0x4B, 0x40];
+        assert_eq!(control(Control::WindowAckSize(5_000_000)), window);
+        let bandwidth = [2, 0, 0, 0, 0, 0, 5, 6, 0, 0, 0, 0, 0, 0x4C, 0x4B, 0x40, 2];
+        let limit = BandwidthLimit::Dynamic;
+        assert_eq!(
+            control(Control::SetPeerBandwidth {
+                size: 5_000_000,
+                limit
+            }),
+            bandwidth
+        );
+        let begin = [2, 0, 0, 0, 0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+        assert_eq!(control(Control::User(UserControl::StreamBegin(1))), begin);
+    }
+
+    #[test]
+    fn a_command_head_is_the_golden_bytes() {
+        // K-20: the createStream result, 29 bytes.
+        let head = Head {
+            csid: 3,
+            timestamp: 0,
+            kind: Kind::CommandAmf0,
+            stream_id: 0,
+        };
+        assert_eq!(
+            first_head(&head, 29).as_slice(),
+            [3, 0, 0, 0, 0, 0, 0x1D, 20, 0, 0, 0, 0]
+        );
+    }
+
+    #[test]
+    fn an_extended_timestamp_is_in_every_chunk() {
+        // B-10.
+        let payload: Vec<u8> = (0..=255).chain(0..44).collect();
+        let mut out = Vec::new();
+        write_message(&mut out, &VIDEO, &payload, 128);
+        let first = [
+            6, 0xFF, 0xFF, 0xFF, 0, 0x01, 0x2C, 9, 1, 0, 0, 0, 0x01, 0x31, 0x2D, 0x00,
+        ];
+        let next = [0xC6, 0x01, 0x31, 0x2D, 0x00];
+        let want = [
+            &first,
+            &payload[..128],
+            &next,
+            &payload[128..256],
+            &next,
+            &payload[256..],
+        ]
+        .concat();
+        assert_eq!(out, want);
+    }
+
+    #[test]
+    fn only_times_that_fill_the_field_are_extended() {
+        // K-04.
+        let at = |timestamp| first_head(&Head { timestamp, ..VIDEO }, 0);
+        assert_eq!(at(0xFF_FFFE).as_slice()[..4], [6, 0xFF, 0xFF, 0xFE]);
+        assert_eq!(at(0xFF_FFFE).as_slice().len(), 12);
+        assert_eq!(at(0xFF_FFFF).as_slice()[..4], [6, 0xFF, 0xFF, 0xFF]);
+        assert_eq!(at(0xFF_FFFF).as_slice()[12..], [0x00, 0xFF, 0xFF, 0xFF]);
+        assert_eq!(
+            next_head(&Head {
+                timestamp: 0xFF_FFFE,
+                ..VIDEO
+            })
+            .as_slice(),
+            [0xC6]
+        );
+    }
+
+    #[test]
+    fn chunk_stream_ids_take_their_shortest_form() {
+        let basic = |csid| {
+            next_head(&Head {
+                csid,
+                timestamp: 0,
+                ..VIDEO
+            })
+        };
+        assert_eq!(basic(2).as_slice(), [0xC2]);
+        assert_eq!(basic(63).as_slice(), [0xFF]);
+        assert_eq!(basic(64).as_slice(), [0xC0, 0]);
+        assert_eq!(basic(319).as_slice(), [0xC0, 0xFF]);
+        assert_eq!(basic(320).as_slice(), [0xC1, 0x00, 0x01]);
+        assert_eq!(basic(65_599).as_slice(), [0xC1, 0xFF, 0xFF]);
+        assert_eq!(
+            HeadBytes::MAX,
+            first_head(&Head { csid: 320, ..VIDEO }, 0).as_slice().len()
+        );
+    }
+
+    #[test]
+    fn the_stateful_writer_leaves_out_what_the_reader_knows() {
+        let mut writer = ChunkWriter::new(128);
+        let mut head_of = |timestamp, stream_id, payload: &[u8]| {
+            let mut out = Vec::new();
+            let head = Head {
+                timestamp,
+                stream_id,
+                ..VIDEO
+            };
+            writer.write_message(&mut out, &head, payload);
+            out.truncate(out.len() - payload.len());
+            out
+        };
+        // The first message on an id, K-17.
+        assert_eq!(
+            head_of(40, 1, &[1; 4]),
+            [6, 0, 0, 40, 0, 0, 4, 9, 1, 0, 0, 0]
+        );
+        // Equal step, but readers disagree on a format 3 after a format 0, K-06.
+        assert_eq!(head_of(80, 1, &[1; 4]), [0x86, 0, 0, 40]);
+        assert_eq!(head_of(120, 1, &[1; 4]), [0xC6]);
+        assert_eq!(head_of(160, 1, &[1; 5]), [0x46, 0, 0, 40, 0, 0, 5, 9]);
+        // Backwards, another message stream, and a step too large for 24 bits: all from scratch.
+        assert_eq!(head_of(150, 1, &[1; 5]).len(), 12);
+        assert_eq!(head_of(150, 2, &[1; 5]).len(), 12);
+        assert_eq!(head_of(150 + 0xFF_FFFF, 2, &[1; 5]).len(), 16);
+        // After an extended one a short step needs no extended field.
+        assert_eq!(head_of(151 + 0xFF_FFFF, 2, &[1; 5]), [0x86, 0, 0, 1]);
+    }
+}
