@@ -56,3 +56,66 @@ impl ReaderLimits {
         chunk_size_min: 128,
     };
 }
+
+/// Bounds of one server session (RELIABILITY §4). All durations in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// The chunk reader's bounds until a publish is accepted.
+    pub stranger: ReaderLimits,
+    /// The chunk reader's bounds from then on.
+    pub publisher: ReaderLimits,
+    /// The AMF decoder's bounds until a publish or a play is accepted.
+    pub amf_stranger: AmfLimits,
+    /// The AMF decoder's bounds from then on.
+    pub amf_authorised: AmfLimits,
+    /// Message streams that exist at one time.
+    pub message_streams_max: u32,
+    /// Control messages and commands a second, sustained; a burst may be twice that (U-11).
+    pub control_per_second: u32,
+    /// Replies waiting in the session before a peer that keeps asking is closed, in bytes (I-05).
+    pub output_bytes_max: usize,
+    /// Accept → C2 read.
+    pub handshake_ms: u64,
+    /// C2 read → connect received.
+    pub connect_ms: u64,
+    /// Accept → publish or play asked for, absolute: no traffic renews it.
+    pub role_ms: u64,
+    /// Last role ended → next one asked for. FMLE publishes again on the same connection
+    /// (INTEROP 33).
+    pub roleless_ms: u64,
+    /// Silence in both directions before a ping is sent.
+    pub ping_after_ms: u64,
+    /// Ping → any byte.
+    pub pong_ms: u64,
+    /// Publish accepted → first audio or video message.
+    pub first_media_ms: u64,
+    /// Last audio or video message → the publisher counts as gone.
+    pub media_idle_ms: u64,
+}
+
+impl SessionLimits {
+    /// RELIABILITY §4.
+    pub const DEFAULT: Self = Self {
+        stranger: ReaderLimits::STRANGER,
+        publisher: ReaderLimits::PUBLISHER,
+        amf_stranger: AmfLimits::STRANGER,
+        amf_authorised: AmfLimits::AUTHORISED,
+        message_streams_max: 8,
+        control_per_second: 100,
+        output_bytes_max: 64 << 10,
+        handshake_ms: 5_000,
+        connect_ms: 10_000,
+        role_ms: 15_000,
+        roleless_ms: 60_000,
+        ping_after_ms: 30_000,
+        pong_ms: 15_000,
+        first_media_ms: 15_000,
+        media_idle_ms: 10_000,
+    };
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}

@@ -6,6 +6,7 @@
 use thiserror::Error;
 
 use super::message::Kind;
+use super::server::Stage;
 
 /// Why a connection cannot go on.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -72,4 +73,26 @@ pub enum Error {
         /// Bytes allowed.
         max: u32,
     },
+
+    // ---- session ----
+    /// The first command is not `connect`, or is none at all (C-06, C-07).
+    #[error("the first command is not connect")]
+    NotConnect,
+    /// More control messages and commands than a second may have (U-11).
+    #[error("more than {per_second} control messages a second")]
+    ControlFlood {
+        /// Sustained messages a second.
+        per_second: u32,
+    },
+    /// The peer keeps asking and does not read the answers (I-05).
+    #[error("{found} bytes of answers unread, {max} allowed")]
+    Unread {
+        /// Bytes waiting.
+        found: usize,
+        /// Most bytes that may wait.
+        max: usize,
+    },
+    /// A deadline passed.
+    #[error("{0}")]
+    Timeout(Stage),
 }
