@@ -40,7 +40,10 @@ impl Publisher {
     /// Sends metadata and the camera's configs.
     pub fn open(&mut self, camera: &Camera) -> io::Result<()> {
         self.metadata(camera.start, &metadata())?;
-        camera.configs().iter().try_for_each(|piece| self.piece(piece))
+        camera
+            .configs()
+            .iter()
+            .try_for_each(|piece| self.piece(piece))
     }
 
     /// Sends the camera's next `count` messages as fast as they go.
@@ -71,13 +74,19 @@ impl Publisher {
 
     /// Sends one message and takes what the server has said meanwhile.
     pub fn send(&mut self, kind: Kind, timestamp: u32, payload: &[u8]) -> io::Result<()> {
-        self.link.session.send_media(kind, timestamp, payload).map_err(io::Error::other)?;
+        self.link
+            .session
+            .send_media(kind, timestamp, payload)
+            .map_err(io::Error::other)?;
         self.settle()
     }
 
     /// Sends `onMetaData` behind `@setDataFrame`.
     pub fn metadata(&mut self, timestamp: u32, data: &[u8]) -> io::Result<()> {
-        self.link.session.send_metadata(timestamp, data).map_err(io::Error::other)?;
+        self.link
+            .session
+            .send_metadata(timestamp, data)
+            .map_err(io::Error::other)?;
         self.settle()
     }
 
@@ -131,13 +140,19 @@ impl Player {
 
     /// A player that takes enhanced codecs and several tracks.
     pub fn capable(to: SocketAddr, path: &str) -> Result<Self, Failure> {
-        let config = ClientConfig { advert: Some(Advert::everything()), ..play_config(to, path) };
+        let config = ClientConfig {
+            advert: Some(Advert::everything()),
+            ..play_config(to, path)
+        };
         Self::dial(&Dial::new(to), config)
     }
 
     /// Asks for the stream and does not wait for the answer.
     pub fn join(dial: &Dial, config: ClientConfig) -> io::Result<Self> {
-        Ok(Self { link: Link::open(dial, config)?, tally: Tally::default() })
+        Ok(Self {
+            link: Link::open(dial, config)?,
+            tally: Tally::default(),
+        })
     }
 
     /// Waits for what comes next; `None` when nothing comes in that time. Media is tallied.
@@ -237,7 +252,11 @@ pub fn play_config(to: SocketAddr, path: &str) -> ClientConfig {
 }
 
 fn address(to: SocketAddr, path: &str) -> Address {
-    let url = if path.contains("://") { path.to_owned() } else { format!("rtmp://{to}/{path}") };
+    let url = if path.contains("://") {
+        path.to_owned()
+    } else {
+        format!("rtmp://{to}/{path}")
+    };
     Address::parse(&url).unwrap_or_else(|error| panic!("{url}: {error}"))
 }
 

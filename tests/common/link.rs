@@ -20,15 +20,25 @@ pub struct Dial {
 
 impl Dial {
     pub fn new(to: SocketAddr) -> Self {
-        Self { to, from: None, receive_buffer: None }
+        Self {
+            to,
+            from: None,
+            receive_buffer: None,
+        }
     }
 
     pub fn from(self, address: &str) -> Self {
-        Self { from: Some(address.parse().expect("an IP address")), ..self }
+        Self {
+            from: Some(address.parse().expect("an IP address")),
+            ..self
+        }
     }
 
     pub fn receive_buffer(self, bytes: usize) -> Self {
-        Self { receive_buffer: Some(bytes), ..self }
+        Self {
+            receive_buffer: Some(bytes),
+            ..self
+        }
     }
 
     /// A bare TCP connection, for peers that do not speak RTMP.
@@ -124,7 +134,8 @@ impl Link {
                 return Ok(Heard::Silence);
             }
             let step = self.session.next_timeout().since(now).clamp(1, 60_000);
-            self.read(left.min(Duration::from_millis(step))).map_err(Failure::Io)?;
+            self.read(left.min(Duration::from_millis(step)))
+                .map_err(Failure::Io)?;
         }
     }
 
@@ -194,7 +205,8 @@ impl Link {
     }
 
     fn read(&mut self, patience: Duration) -> io::Result<()> {
-        self.socket.set_read_timeout(Some(patience.max(Duration::from_millis(1))))?;
+        self.socket
+            .set_read_timeout(Some(patience.max(Duration::from_millis(1))))?;
         self.read_once().map(drop)
     }
 
@@ -210,7 +222,8 @@ impl Link {
         let start = self.unread.len();
         self.unread.resize(start + READ_BYTES, 0);
         let outcome = self.socket.read(&mut self.unread[start..]);
-        self.unread.truncate(start + outcome.as_ref().copied().unwrap_or(0));
+        self.unread
+            .truncate(start + outcome.as_ref().copied().unwrap_or(0));
         match outcome {
             Ok(0) => self.closed = true,
             Ok(_) => return Ok(true),
@@ -225,7 +238,10 @@ impl Link {
 }
 
 fn is_wait(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+    matches!(
+        kind,
+        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+    )
 }
 
 /// Longest wait for a thing that must happen.

@@ -86,9 +86,17 @@ impl Camera {
             Audio::Opus => vec![opus_config()],
             Audio::AacAndOpus => vec![aac_config(), audio_track(0x90, b"Opus", 1, &opus_head())],
         };
-        let piece = |kind| move |payload| Piece { kind, timestamp: self.start, payload };
+        let piece = |kind| {
+            move |payload| Piece {
+                kind,
+                timestamp: self.start,
+                payload,
+            }
+        };
         let video = video.into_iter().map(piece(Kind::Video));
-        video.chain(audio.into_iter().map(piece(Kind::Audio))).collect()
+        video
+            .chain(audio.into_iter().map(piece(Kind::Audio)))
+            .collect()
     }
 
     /// Pictures filmed so far; the next one has this number.
@@ -104,7 +112,11 @@ impl Camera {
     fn film(&mut self) {
         let number = self.pictures;
         let key = number.is_multiple_of(self.gop);
-        let size = if key { self.picture_bytes * 4 } else { self.picture_bytes };
+        let size = if key {
+            self.picture_bytes * 4
+        } else {
+            self.picture_bytes
+        };
         let payloads = match self.video {
             Video::None => vec![],
             Video::Avc => vec![avc_frame(number, key, size)],
@@ -113,13 +125,21 @@ impl Camera {
             Video::AvcTwice => {
                 let first = if key { 0x90 } else { 0xA0 };
                 let body = avc_track_body(number, key, size);
-                vec![avc_frame(number, key, size), video_track(first | 1, b"avc1", 1, &body)]
+                vec![
+                    avc_frame(number, key, size),
+                    video_track(first | 1, b"avc1", 1, &body),
+                ]
             }
         };
         self.pictures += 1;
         let timestamp = self.time(number * 40);
         let kind = Kind::Video;
-        self.waiting.extend(payloads.into_iter().map(|payload| Piece { kind, timestamp, payload }));
+        self.waiting
+            .extend(payloads.into_iter().map(|payload| Piece {
+                kind,
+                timestamp,
+                payload,
+            }));
     }
 
     fn listen(&mut self) {
@@ -129,13 +149,21 @@ impl Camera {
             Audio::Aac => vec![aac_frame(number)],
             Audio::Opus => vec![opus_frame(number)],
             Audio::AacAndOpus => {
-                vec![aac_frame(number), audio_track(0x91, b"Opus", 1, &marked(number, 40))]
+                vec![
+                    aac_frame(number),
+                    audio_track(0x91, b"Opus", 1, &marked(number, 40)),
+                ]
             }
         };
         self.sounds += 1;
         let timestamp = self.time(number * 25);
         let kind = Kind::Audio;
-        self.waiting.extend(payloads.into_iter().map(|payload| Piece { kind, timestamp, payload }));
+        self.waiting
+            .extend(payloads.into_iter().map(|payload| Piece {
+                kind,
+                timestamp,
+                payload,
+            }));
     }
 
     fn time(&self, ms: u64) -> u32 {
@@ -147,7 +175,10 @@ impl Iterator for Camera {
     type Item = Piece;
 
     fn next(&mut self) -> Option<Piece> {
-        assert!(self.video != Video::None || self.audio != Audio::None, "nothing to film");
+        assert!(
+            self.video != Video::None || self.audio != Audio::None,
+            "nothing to film"
+        );
         while self.waiting.is_empty() {
             let video_first = self.pictures * 40 <= self.sounds * 25;
             if self.audio == Audio::None || (self.video != Video::None && video_first) {
@@ -162,10 +193,13 @@ impl Iterator for Camera {
 
 /// The number of a frame; `None` for configs, metadata and strangers' media.
 pub fn number(payload: &[u8]) -> Option<u64> {
-    payload.windows(17).filter(|window| window[0] == b'#').find_map(|window| {
-        let digits = std::str::from_utf8(&window[1..]).ok()?;
-        u64::from_str_radix(digits, 16).ok()
-    })
+    payload
+        .windows(17)
+        .filter(|window| window[0] == b'#')
+        .find_map(|window| {
+            let digits = std::str::from_utf8(&window[1..]).ok()?;
+            u64::from_str_radix(digits, 16).ok()
+        })
 }
 
 /// `onMetaData` and an ECMA array, without `@setDataFrame`.
@@ -196,7 +230,11 @@ pub fn avc_config() -> Vec<u8> {
 
 pub fn avc_frame(number: u64, key: bool, size: usize) -> Vec<u8> {
     let first = if key { 0x17 } else { 0x27 };
-    [vec![first, 1, 0, 0, 0], nal(if key { &[0x65] } else { &[0x41] }, number, size)].concat()
+    [
+        vec![first, 1, 0, 0, 0],
+        nal(if key { &[0x65] } else { &[0x41] }, number, size),
+    ]
+    .concat()
 }
 
 /// H.264 end of sequence, as ffmpeg and gst send it last (M-05).
@@ -218,7 +256,11 @@ pub fn hevc_config() -> Vec<u8> {
 
 pub fn hevc_frame(number: u64, key: bool, size: usize) -> Vec<u8> {
     // Even pictures with a composition offset of 0 spelled out, odd ones as CodedFramesX.
-    let (first, head): (u8, &[u8]) = if key { (0x90, &[0x26, 0x01]) } else { (0xA0, &[0x02, 0x01]) };
+    let (first, head): (u8, &[u8]) = if key {
+        (0x90, &[0x26, 0x01])
+    } else {
+        (0xA0, &[0x02, 0x01])
+    };
     let picture = nal(head, number, size);
     if number.is_multiple_of(2) {
         enhanced(first | 1, b"hvc1", &[vec![0, 0, 0], picture].concat())
@@ -253,12 +295,24 @@ pub fn enhanced(first: u8, four_cc: &[u8; 4], body: &[u8]) -> Vec<u8> {
 
 /// A OneTrack video message; `first` as in `enhanced`.
 pub fn video_track(first: u8, four_cc: &[u8; 4], track: u8, body: &[u8]) -> Vec<u8> {
-    [&[first & 0xF0 | 6, first & 0x0F], four_cc.as_slice(), &[track], body].concat()
+    [
+        &[first & 0xF0 | 6, first & 0x0F],
+        four_cc.as_slice(),
+        &[track],
+        body,
+    ]
+    .concat()
 }
 
 /// A OneTrack audio message; `first` as in `enhanced`.
 pub fn audio_track(first: u8, four_cc: &[u8; 4], track: u8, body: &[u8]) -> Vec<u8> {
-    [&[first & 0xF0 | 5, first & 0x0F], four_cc.as_slice(), &[track], body].concat()
+    [
+        &[first & 0xF0 | 5, first & 0x0F],
+        four_cc.as_slice(),
+        &[track],
+        body,
+    ]
+    .concat()
 }
 
 /// A ManyTracks video message of one codec.
@@ -274,7 +328,11 @@ pub fn video_tracks(first: u8, four_cc: &[u8; 4], tracks: &[(u8, Vec<u8>)]) -> V
 
 /// Composition offset 0 and the picture: the body of an avc1 CodedFrames packet.
 pub fn avc_track_body(number: u64, key: bool, size: usize) -> Vec<u8> {
-    [vec![0, 0, 0], nal(if key { &[0x65] } else { &[0x41] }, number, size)].concat()
+    [
+        vec![0, 0, 0],
+        nal(if key { &[0x65] } else { &[0x41] }, number, size),
+    ]
+    .concat()
 }
 
 fn nal(head: &[u8], number: u64, size: usize) -> Vec<u8> {

@@ -34,7 +34,9 @@ impl TestServer {
         let (reserved, rtmp) = reserve();
         let (address, workers) = (rtmp.to_string(), workers.to_string());
         let mut command = Command::new(env!("CARGO_BIN_EXE_corecast"));
-        command.args(["--rtmp", &address, "--workers", &workers, "--pin", "none"]).args(flags);
+        command
+            .args(["--rtmp", &address, "--workers", &workers, "--pin", "none"])
+            .args(flags);
         let mut server = Self::spawn(&mut command, rtmp, reserved);
         server.await_ready();
         server
@@ -47,7 +49,10 @@ impl TestServer {
 
     /// Everything it has written to stderr so far, by lines.
     pub fn lines(&self) -> Vec<String> {
-        self.lines.lock().expect("the log reader does not panic").clone()
+        self.lines
+            .lock()
+            .expect("the log reader does not panic")
+            .clone()
     }
 
     /// Waits for a line that contains `text`; panics when none comes.
@@ -57,15 +62,24 @@ impl TestServer {
             if let Some(line) = self.lines().into_iter().find(|line| line.contains(text)) {
                 return line;
             }
-            assert!(Instant::now() < until, "no {text:?} in the log:\n{}", self.lines().join("\n"));
+            assert!(
+                Instant::now() < until,
+                "no {text:?} in the log:\n{}",
+                self.lines().join("\n")
+            );
             thread::sleep(Duration::from_millis(10));
         }
     }
 
     /// Asks it to stop by a signal (`TERM`, `INT`, `HUP`).
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "no signal {name} sent");
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.pid().to_string()])
+            .status();
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "no signal {name} sent"
+        );
     }
 
     /// Waits for the process to end by itself; `None` when it does not in that time.
@@ -85,7 +99,10 @@ impl TestServer {
     /// Resident memory in bytes.
     pub fn resident_bytes(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0 kB");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap_or("0 kB");
         let kib = line.trim().trim_end_matches("kB").trim().parse::<u64>();
         kib.expect("VmRSS is a number") << 10
     }
@@ -96,7 +113,10 @@ impl TestServer {
     }
 
     fn spawn(command: &mut Command, rtmp: SocketAddr, reserved: Socket) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().expect("the server binary starts");
         let stderr = child.stderr.take().expect("stderr is a pipe");
         let lines = Arc::new(Mutex::new(Vec::new()));
@@ -107,7 +127,12 @@ impl TestServer {
                 sink.lock().expect("nobody panics with the lock").push(line);
             }
         });
-        Self { rtmp, child, lines, _reserved: reserved }
+        Self {
+            rtmp,
+            child,
+            lines,
+            _reserved: reserved,
+        }
     }
 
     fn await_ready(&mut self) {
@@ -116,7 +141,11 @@ impl TestServer {
             let gone = self.child.try_wait().expect("a child can be asked");
             let log = || self.lines().join("\n");
             assert!(gone.is_none(), "the server ended with {gone:?}:\n{}", log());
-            assert!(Instant::now() < until, "the server does not listen:\n{}", log());
+            assert!(
+                Instant::now() < until,
+                "the server does not listen:\n{}",
+                log()
+            );
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -142,6 +171,10 @@ fn reserve() -> (Socket, SocketAddr) {
     socket.set_reuse_port(true).expect("SO_REUSEPORT");
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     socket.bind(&any.into()).expect("a free port");
-    let bound = socket.local_addr().expect("bound").as_socket().expect("an IP address");
+    let bound = socket
+        .local_addr()
+        .expect("bound")
+        .as_socket()
+        .expect("an IP address");
     (socket, bound)
 }

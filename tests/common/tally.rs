@@ -55,7 +55,11 @@ impl Tally {
     /// Panics with every fault, unless there is none; and if a frame is missing.
     pub fn assert_whole(&self) {
         self.assert_lawful();
-        assert_eq!((self.video.missing, self.audio.missing), (0, 0), "frames are missing: {self:?}");
+        assert_eq!(
+            (self.video.missing, self.audio.missing),
+            (0, 0),
+            "frames are missing: {self:?}"
+        );
     }
 
     /// Panics with every fault, unless there is none. Gaps are allowed.
@@ -85,14 +89,19 @@ impl Tally {
             Some(last) if found > last + 1 => {
                 track.missing += found - last - 1;
                 if !key {
-                    faults.push(format!("picture {found} follows {last} and is not a key frame"));
+                    faults.push(format!(
+                        "picture {found} follows {last} and is not a key frame"
+                    ));
                 }
             }
             _ => {}
         }
         if let Some(last) = track.last_timestamp {
             if (message.timestamp.wrapping_sub(last) as i32) < 0 {
-                faults.push(format!("{name} {found}: {} after {last} ms", message.timestamp));
+                faults.push(format!(
+                    "{name} {found}: {} after {last} ms",
+                    message.timestamp
+                ));
             }
         }
         track.frames += 1;

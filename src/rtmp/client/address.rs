@@ -35,7 +35,10 @@ impl Address {
     /// `AddressError` names the part that is missing or wrong.
     pub fn parse(url: &str) -> Result<Self, AddressError> {
         if url.len() > URL_BYTES_MAX {
-            return Err(AddressError::TooLong { found: url.len(), allowed: URL_BYTES_MAX });
+            return Err(AddressError::TooLong {
+                found: url.len(),
+                allowed: URL_BYTES_MAX,
+            });
         }
         let (scheme, rest) = url.split_once("://").ok_or(AddressError::Scheme)?;
         let tls = match scheme.to_ascii_lowercase().as_str() {
@@ -66,7 +69,11 @@ impl Address {
     #[must_use]
     pub fn tc_url(&self) -> String {
         let scheme = if self.tls { "rtmps" } else { "rtmp" };
-        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
+        let (open, close) = if self.host.contains(':') {
+            ("[", "]")
+        } else {
+            ("", "")
+        };
         let port = if self.port == default_port(self.tls) {
             String::new()
         } else {
@@ -137,7 +144,11 @@ fn host_and_port(place: &str, default: u16) -> Result<(&str, u16), AddressError>
     }
     let port = match port {
         None => default,
-        Some(text) => text.parse().ok().filter(|port| *port != 0).ok_or(AddressError::BadPort)?,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|port| *port != 0)
+            .ok_or(AddressError::BadPort)?,
     };
     Ok((host, port))
 }
@@ -153,7 +164,10 @@ fn app_and_stream(path_and_query: &str) -> Result<(&str, String), AddressError> 
     }
     let (app, stream) = path.rsplit_once('/').ok_or(AddressError::NoStream)?;
     let app = app.trim_end_matches('/');
-    Ok((app, query.map_or_else(|| stream.to_owned(), |query| format!("{stream}?{query}"))))
+    Ok((
+        app,
+        query.map_or_else(|| stream.to_owned(), |query| format!("{stream}?{query}")),
+    ))
 }
 
 fn default_port(tls: bool) -> u16 {
@@ -195,7 +209,10 @@ mod tests {
     #[test]
     fn credentials_appear_neither_in_the_tc_url_nor_in_debug_output() {
         let address = Address::parse("rtmp://usr:p@ss@h/live/cam?key=hidden").unwrap();
-        assert_eq!((address.user.as_str(), address.password.as_str()), ("usr", "p@ss"));
+        assert_eq!(
+            (address.user.as_str(), address.password.as_str()),
+            ("usr", "p@ss")
+        );
         assert_eq!(address.tc_url(), "rtmp://h/live");
         assert_eq!(format!("{address:?}"), "rtmp://h/live/cam");
     }
@@ -231,6 +248,9 @@ mod tests {
             assert_eq!(Address::parse(url).err(), Some(error), "{url:?}");
         }
         let long = format!("rtmp://h/live/{}", "x".repeat(URL_BYTES_MAX));
-        assert!(matches!(Address::parse(&long), Err(AddressError::TooLong { .. })));
+        assert!(matches!(
+            Address::parse(&long),
+            Err(AddressError::TooLong { .. })
+        ));
     }
 }

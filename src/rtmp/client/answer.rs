@@ -75,7 +75,10 @@ impl ClientSession {
                 self.create(now);
             }
             Stage::Creating => {
-                let number = values.iter().skip(2).find(|value| value.as_number().is_some());
+                let number = values
+                    .iter()
+                    .skip(2)
+                    .find(|value| value.as_number().is_some());
                 let stream_id = number.and_then(Value::as_u32).filter(|id| *id != 0);
                 self.start(stream_id.ok_or(ClientError::BadStreamId)?, now);
             }
@@ -159,7 +162,10 @@ fn objects<'v, 'a>(values: &'v [Value<'a>]) -> impl Iterator<Item = &'v Object<'
 /// The last object is the information; connect's result has its properties before it.
 fn status(values: &[Value<'_>], stream_id: u32) -> Status {
     let Some(info) = values.iter().rev().find_map(Value::as_object) else {
-        return Status { stream_id, ..Status::default() };
+        return Status {
+            stream_id,
+            ..Status::default()
+        };
     };
     let field = |key| text(info, key).unwrap_or_default();
     Status {
@@ -178,6 +184,11 @@ fn text(object: &Object<'_>, key: &str) -> Option<String> {
 
 /// A failed seek, pause or call is an answer to something else; other errors end the stream.
 fn ends_a_stream(code: &str) -> bool {
-    let harmless = ["NetStream.Seek.", "NetStream.Pause.", "NetStream.Unpause.", "NetConnection.Call."];
+    let harmless = [
+        "NetStream.Seek.",
+        "NetStream.Pause.",
+        "NetStream.Unpause.",
+        "NetConnection.Call.",
+    ];
     !harmless.iter().any(|prefix| code.starts_with(prefix))
 }

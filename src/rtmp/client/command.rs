@@ -52,29 +52,49 @@ pub(super) fn before_publish(stream: &str) -> [Vec<u8>; 3] {
     [
         command("releaseStream", 2.0, &name()),
         command("FCPublish", 3.0, &name()),
-        command("createStream", create_transaction(Role::Publish), &[Value::Null]),
+        command(
+            "createStream",
+            create_transaction(Role::Publish),
+            &[Value::Null],
+        ),
     ]
 }
 
 /// createStream of a player.
 pub(super) fn before_play() -> Vec<u8> {
-    command("createStream", create_transaction(Role::Play), &[Value::Null])
+    command(
+        "createStream",
+        create_transaction(Role::Play),
+        &[Value::Null],
+    )
 }
 
 pub(super) fn publish(stream: &str) -> Vec<u8> {
-    let arguments = [Value::Null, Value::String(stream.as_bytes()), Value::String(b"live")];
+    let arguments = [
+        Value::Null,
+        Value::String(stream.as_bytes()),
+        Value::String(b"live"),
+    ];
     command("publish", start_transaction(Role::Publish), &arguments)
 }
 
 /// A start of -1000 means "live" to every server seen (C-60).
 pub(super) fn play(stream: &str) -> Vec<u8> {
-    let arguments = [Value::Null, Value::String(stream.as_bytes()), Value::Number(-1_000.0)];
+    let arguments = [
+        Value::Null,
+        Value::String(stream.as_bytes()),
+        Value::Number(-1_000.0),
+    ];
     command("play", start_transaction(Role::Play), &arguments)
 }
 
 /// FCUnpublish, of a publisher that stops.
 pub(super) fn unpublish(stream: &str) -> Vec<u8> {
-    command("FCUnpublish", 6.0, &[Value::Null, Value::String(stream.as_bytes())])
+    command(
+        "FCUnpublish",
+        6.0,
+        &[Value::Null, Value::String(stream.as_bytes())],
+    )
 }
 
 pub(super) fn delete_stream(role: Role, stream_id: u32) -> Vec<u8> {
@@ -82,7 +102,11 @@ pub(super) fn delete_stream(role: Role, stream_id: u32) -> Vec<u8> {
         Role::Publish => 7.0,
         Role::Play => 4.0,
     };
-    command("deleteStream", transaction, &[Value::Null, Value::Number(f64::from(stream_id))])
+    command(
+        "deleteStream",
+        transaction,
+        &[Value::Null, Value::Number(f64::from(stream_id))],
+    )
 }
 
 /// `@setDataFrame` in front of a data message that begins with its own name (C-90).
@@ -106,10 +130,16 @@ pub(super) fn command(name: &str, transaction: f64, arguments: &[Value<'_>]) -> 
 
 fn advertise<'a>(mut object: Object<'a>, advert: &'a Advert) -> Object<'a> {
     if !advert.four_cc_list.is_empty() {
-        let list = advert.four_cc_list.iter().map(|codec| Value::String(codec.as_bytes()));
+        let list = advert
+            .four_cc_list
+            .iter()
+            .map(|codec| Value::String(codec.as_bytes()));
         object = object.with("fourCcList", Value::StrictArray(list.collect()));
     }
-    for (key, map) in [("videoFourCcInfoMap", &advert.video), ("audioFourCcInfoMap", &advert.audio)] {
+    for (key, map) in [
+        ("videoFourCcInfoMap", &advert.video),
+        ("audioFourCcInfoMap", &advert.audio),
+    ] {
         if !map.is_empty() {
             let flags = map.iter().fold(Object::new(), |flags, (codec, bits)| {
                 flags.with(codec.as_str(), f64::from(*bits))

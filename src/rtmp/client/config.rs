@@ -94,7 +94,12 @@ impl Advert {
     #[must_use]
     pub fn everything() -> Self {
         let any = || vec![("*".to_owned(), 7)];
-        Self { four_cc_list: vec!["*".to_owned()], video: any(), audio: any(), caps_ex: Some(7) }
+        Self {
+            four_cc_list: vec!["*".to_owned()],
+            video: any(),
+            audio: any(),
+            caps_ex: Some(7),
+        }
     }
 }
 

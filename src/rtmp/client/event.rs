@@ -69,7 +69,12 @@ pub struct Status {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.code.escape_debug(), self.description.escape_debug())
+        write!(
+            f,
+            "{} ({})",
+            self.code.escape_debug(),
+            self.description.escape_debug()
+        )
     }
 }
 

@@ -35,9 +35,14 @@ impl Flow {
     }
 
     /// Counts bytes taken from the server. The number for an ack, when one is due (K-32).
-    #[allow(clippy::cast_possible_truncation, reason = "an ack carries the count modulo 2^32")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "an ack carries the count modulo 2^32"
+    )]
     pub(super) fn receive(&mut self, bytes: usize) -> Option<u32> {
-        self.received = self.received.wrapping_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.received = self
+            .received
+            .wrapping_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         let half = u64::from(self.window? / 2);
         if self.received.wrapping_sub(self.acked) < half {
             return None;
@@ -106,7 +111,10 @@ mod tests {
     #[test]
     fn the_count_of_an_ack_wraps_at_2_to_the_32() {
         let mut flow = Flow::new(Millis(0));
-        assert_eq!(flow.receive(usize::try_from(u32::MAX).unwrap()), Some(u32::MAX));
+        assert_eq!(
+            flow.receive(usize::try_from(u32::MAX).unwrap()),
+            Some(u32::MAX)
+        );
         assert_eq!(flow.receive(2_500_000), Some(2_499_999));
     }
 

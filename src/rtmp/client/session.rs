@@ -10,9 +10,7 @@ use super::command;
 use super::flow::{Flow, PINGS_MAX};
 use super::{ClientConfig, ClientError, ClientEvent, Ending, Role, Step};
 use crate::limits::ReaderLimits;
-use crate::rtmp::chunk::{
-    ChunkReader, ChunkWriter, DEFAULT_CHUNK_SIZE, Head, csid, write_control,
-};
+use crate::rtmp::chunk::{ChunkReader, ChunkWriter, DEFAULT_CHUNK_SIZE, Head, csid, write_control};
 use crate::rtmp::handshake::ClientHandshake;
 use crate::rtmp::message::{Control, Kind, Message, UserControl, split_aggregate};
 use crate::time::Millis;
@@ -89,7 +87,10 @@ impl ClientSession {
         if now < self.deadline {
             return Ok(());
         }
-        let error = ClientError::Timeout { step: self.step(), waited_ms: self.config.step_ms };
+        let error = ClientError::Timeout {
+            step: self.step(),
+            waited_ms: self.config.step_ms,
+        };
         self.break_off();
         Err(error)
     }
@@ -109,15 +110,28 @@ impl ClientSession {
             Kind::Audio => csid::AUDIO,
             Kind::Video => csid::VIDEO,
             Kind::DataAmf0 | Kind::DataAmf3 => csid::DATA,
-            _ => return Err(ClientError::NotMedia { kind: kind.wire(), bytes: payload.len() }),
+            _ => {
+                return Err(ClientError::NotMedia {
+                    kind: kind.wire(),
+                    bytes: payload.len(),
+                });
+            }
         };
         if payload.len() > MESSAGE_BYTES_MAX {
-            return Err(ClientError::NotMedia { kind: kind.wire(), bytes: payload.len() });
+            return Err(ClientError::NotMedia {
+                kind: kind.wire(),
+                bytes: payload.len(),
+            });
         }
         let (Stage::Ready { stream_id }, Role::Publish) = (&self.stage, self.config.role) else {
             return Err(ClientError::NotReady { step: self.step() });
         };
-        let head = Head { csid, timestamp, kind, stream_id: *stream_id };
+        let head = Head {
+            csid,
+            timestamp,
+            kind,
+            stream_id: *stream_id,
+        };
         self.send(&head, payload);
         Ok(())
     }
@@ -226,7 +240,10 @@ impl ClientSession {
             }
             Control::User(UserControl::PingRequest(time)) => {
                 if let Some(found) = self.flow.ping(now) {
-                    return Err(ClientError::PingFlood { found, allowed: PINGS_MAX });
+                    return Err(ClientError::PingFlood {
+                        found,
+                        allowed: PINGS_MAX,
+                    });
                 }
                 self.control(Control::User(UserControl::PingResponse(time)));
             }
@@ -300,7 +317,10 @@ impl ClientSession {
                 let play = command::play(&self.config.stream);
                 self.command(STREAM_COMMAND, stream_id, &play);
                 let ms = self.config.set_buffer_ms;
-                self.control(Control::User(UserControl::SetBufferLength { stream_id, ms }));
+                self.control(Control::User(UserControl::SetBufferLength {
+                    stream_id,
+                    ms,
+                }));
             }
         }
         self.enter(Stage::Starting { stream_id }, now + self.config.step_ms);
@@ -342,7 +362,12 @@ impl ClientSession {
     }
 
     fn command(&mut self, csid: u32, stream_id: u32, payload: &[u8]) {
-        let head = Head { csid, timestamp: 0, kind: Kind::CommandAmf0, stream_id };
+        let head = Head {
+            csid,
+            timestamp: 0,
+            kind: Kind::CommandAmf0,
+            stream_id,
+        };
         self.send(&head, payload);
     }
 }
