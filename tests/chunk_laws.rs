@@ -291,6 +291,9 @@ impl Sender {
     }
 }
 
+/// The bytes of one chunk and, for a last one, the message it completes.
+type Chunk = (Vec<u8>, Option<Seen>);
+
 /// A basic header with format `fmt`.
 fn basic(fmt: u8, csid: u32) -> Vec<u8> {
     match csid {
@@ -308,7 +311,7 @@ fn filler(i: usize) -> u8 {
 /// Sends the plans, chunks interleaved: each `pick` sends one chunk of one of the chunk streams
 /// that have something to send. Returns the bytes and the messages in order of completion.
 fn interleaved(plans: &[Plan], picks: &[usize], mut sender: Sender) -> (Vec<u8>, Vec<Seen>) {
-    let mut queues: Vec<(u32, Vec<(Vec<u8>, Option<Seen>)>)> = Vec::new();
+    let mut queues: Vec<(u32, Vec<Chunk>)> = Vec::new();
     for plan in plans {
         let (chunks, seen) = sender.send(plan);
         let mut chunks: Vec<_> = chunks.into_iter().map(|chunk| (chunk, None)).collect();
@@ -470,7 +473,8 @@ proptest! {
             };
             let Plan { csid, kind, stream_id, len, .. } = *plan;
             let payload: Vec<u8> = (0..len).map(filler).collect();
-            writer.write_message(&mut bytes, &Head { csid, timestamp: clock, kind, stream_id }, &payload);
+            let head = Head { csid, timestamp: clock, kind, stream_id };
+            writer.write_message(&mut bytes, &head, &payload);
             meant.push((kind, clock, stream_id, payload));
         }
         prop_assert_eq!(&read_whole(&bytes), &meant);

@@ -5,6 +5,8 @@
 
 use thiserror::Error;
 
+use super::amf0::AmfError;
+use super::handshake::HandshakeError;
 use super::message::Kind;
 use super::server::Stage;
 
@@ -75,6 +77,18 @@ pub enum Error {
     },
 
     // ---- session ----
+    /// The peer does not speak plain RTMP; nothing was sent.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    /// A command's values are damaged before connect, or break a limit.
+    #[error(transparent)]
+    Amf(#[from] AmfError),
+    /// Aggregates in a row that could not be taken apart (K-46).
+    #[error("{in_a_row} damaged aggregate messages in a row")]
+    Aggregates {
+        /// How many.
+        in_a_row: u8,
+    },
     /// The first command is not `connect`, or is none at all (C-06, C-07).
     #[error("the first command is not connect")]
     NotConnect,

@@ -1,8 +1,8 @@
 //! The chunk stream: messages cut into chunks and put together again.
 //!
-//! `reader` makes messages of bytes, `writer` makes bytes of messages. `header` is what one chunk
-//! header says by itself, `streams` what the reader remembers of the earlier ones. None of them does
-//! I/O. Protocol §2.
+//! `reader` makes messages of bytes, `writer` makes bytes of messages. `header` is what a chunk
+//! header says by itself, `streams` what the reader remembers of the earlier ones. None of them
+//! does I/O. Protocol §2.
 
 mod header;
 mod reader;

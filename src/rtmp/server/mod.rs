@@ -1,22 +1,68 @@
 //! The server's side of one RTMP connection: bytes and verdicts in, events and bytes out.
 //!
-//! Invariant: between two calls at most one question to the host (`Event::Connect`) blocks the
-//! input; after an error or once `is_closing`, input is discarded and no event comes (I-04).
-//! PROTOCOL §5, §13.
+//! Invariant: at most one question to the host (`Event::Connect`) blocks the input; after an
+//! error or once `is_closing`, input is discarded and no event comes (I-04). PROTOCOL §5, §13.
 //!
-//! - [`event`]: what the host is told and may answer
+//! - [`event`]: what the host is told and what it may answer with
+//! - `verdicts`: the host's answers
+//! - `commands`: what each command does; `calls` takes one apart
+//! - `media`: audio, video and data on their way to the host
+//! - `streams`: the message streams and what each is doing
+//! - `replies`: the bytes we say
+//! - `deadlines`, `flow`: patience, acknowledgements and the budget of messages
 
 pub mod event;
 
+mod calls;
+mod commands;
 mod deadlines;
+mod flow;
+mod media;
+mod replies;
+mod streams;
+#[cfg(test)]
+mod tests;
+mod verdicts;
+
+use std::collections::VecDeque;
 
 pub use deadlines::Stage;
 pub use event::{Connect, Event, Peer, PublishMode, Refusal, Target, code};
 
+use self::deadlines::{Clock, Due, Progress};
+use self::flow::{Acks, Budget};
+use self::replies::Replies;
+use self::streams::{Streams, Use};
 use crate::ids::ConnId;
-use crate::limits::SessionLimits;
+use crate::limits::{AmfLimits, SessionLimits};
 use crate::rtmp::Error;
+use crate::rtmp::chunk::ChunkReader;
+use crate::rtmp::handshake::ServerHandshake;
+use crate::rtmp::message::{Control, Kind, Message, UserControl};
+use crate::rtmp::url::Address;
 use crate::time::Millis;
+
+/// One connection's protocol state. See the module's head.
+pub struct ServerSession {
+    config: SessionConfig,
+    trace: ConnId,
+    state: State,
+    reader: ChunkReader,
+    replies: Replies,
+    streams: Streams,
+    /// Told one by one; several only from an aggregate or a replaced play.
+    events: VecDeque<Event>,
+    peer: Peer,
+    address: Address,
+    /// A publish or play was accepted once: wider limits hold.
+    authorised: bool,
+    clock: Clock,
+    acks: Acks,
+    budget: Budget,
+    /// Aggregates in a row with damage, see [`media`].
+    damaged_aggregates: u8,
+    dropped: u64,
+}
 
 /// Settings of a session, the same for every connection of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,15 +77,25 @@ pub struct SessionConfig {
 
 impl Default for SessionConfig {
     fn default() -> Self {
-        Self { chunk_size: 60_000, window_ack_size: 2_500_000, limits: SessionLimits::DEFAULT }
+        Self {
+            chunk_size: 60_000,
+            window_ack_size: 2_500_000,
+            limits: SessionLimits::DEFAULT,
+        }
     }
 }
 
-/// One connection's protocol state. See the module's head.
-#[derive(Debug)]
-pub struct ServerSession {
-    peer: Peer,
-    out: Vec<u8>,
+enum State {
+    /// C0, C1 or C2 is missing.
+    Handshake(ServerHandshake),
+    /// Nothing but connect is wanted.
+    WaitConnect,
+    /// The host owes the answer to connect; input waits.
+    AskingConnect { transaction: f64, encoding: f64 },
+    /// Commands and media.
+    Connected,
+    /// The last reply is queued or an error was returned.
+    Closing,
 }
 
 impl ServerSession {
@@ -47,37 +103,59 @@ impl ServerSession {
     /// `trace` is told to the client as `clientid`.
     #[must_use]
     pub fn new(config: SessionConfig, seed: [u8; 32], trace: ConnId, now: Millis) -> Self {
-        let _ = (config, seed, trace, now);
-        todo!()
+        let limits = config.limits;
+        Self {
+            config,
+            trace,
+            state: State::Handshake(ServerHandshake::new(seed)),
+            reader: ChunkReader::new(limits.stranger),
+            replies: Replies::new(),
+            streams: Streams::new(limits.message_streams_max),
+            events: VecDeque::new(),
+            peer: Peer::default(),
+            address: Address::default(),
+            authorised: false,
+            clock: Clock::new(limits, now),
+            acks: Acks::new(),
+            budget: Budget::new(limits.control_per_second, now),
+            damaged_aggregates: 0,
+            dropped: 0,
+        }
     }
 
     /// Consumes from the front of `input` up to and including the next event. `Ok(None)`: all of
     /// `input` was consumed and nothing is to be reported. The one exception: while a `Connect`
-    /// is unanswered nothing is consumed. Drain `out` afterwards; look at `is_closing`.
+    /// is unanswered nothing is consumed. Drain `out` afterwards and look at `is_closing`.
     ///
     /// # Errors
     /// The peer broke the protocol or a limit: flush what `out` holds and close.
     pub fn recv(&mut self, input: &mut &[u8], now: Millis) -> Result<Option<Event>, Error> {
-        let _ = (input, now);
-        todo!()
+        if !input.is_empty() {
+            self.clock.heard(now);
+        }
+        let outcome = self.advance(input, now);
+        if outcome.is_err() {
+            self.close();
+            *input = &[];
+        }
+        outcome
     }
 
     /// Bytes to send, in order. The host drains it after every call that takes `&mut self`.
     pub fn out(&mut self) -> &mut Vec<u8> {
-        &mut self.out
+        &mut self.replies.bytes
     }
 
     /// Tells that the socket took bytes for this peer: a player that takes media is alive though
-    /// it never answers (INTEROP 45).
+    /// it says nothing (INTEROP 45). It does not replace the answer to a ping.
     pub fn sent(&mut self, now: Millis) {
-        let _ = now;
-        todo!()
+        self.clock.sent(now);
     }
 
     /// When `timeout` wants to be called, `Millis::NEVER` if never. Cheap.
     #[must_use]
     pub fn next_timeout(&self) -> Millis {
-        todo!()
+        self.clock.next(&self.progress()).0
     }
 
     /// Checks the deadlines; may queue a ping.
@@ -85,83 +163,167 @@ impl ServerSession {
     /// # Errors
     /// `Error::Timeout`: close the connection.
     pub fn timeout(&mut self, now: Millis) -> Result<(), Error> {
-        let _ = now;
-        todo!()
+        match self.clock.next(&self.progress()) {
+            (at, _) if at > now || at == Millis::NEVER => Ok(()),
+            (_, Due::Ping) => {
+                let time = u32::try_from(now.0 & u64::from(u32::MAX)).unwrap_or(0);
+                self.replies.user(UserControl::PingRequest(time));
+                self.clock.pinged(now);
+                Ok(())
+            }
+            (_, Due::Close(stage)) => {
+                self.close();
+                Err(Error::Timeout(stage))
+            }
+        }
     }
 
-    /// Answers `Event::Connect` with success.
-    pub fn accept_connect(&mut self) {
-        todo!()
-    }
-
-    /// Answers `Event::Connect` with an error; the session is closing then.
-    pub fn refuse_connect(&mut self, refusal: &Refusal) {
-        let _ = refusal;
-        todo!()
-    }
-
-    /// Answers `Event::Publish` with success. No-op when the stream asks no more.
-    pub fn accept_publish(&mut self, stream_id: u32, now: Millis) {
-        let _ = (stream_id, now);
-        todo!()
-    }
-
-    /// Answers `Event::Publish` with an error; the session is closing then. No-op when the
-    /// stream asks no more.
-    pub fn refuse_publish(&mut self, stream_id: u32, refusal: &Refusal) {
-        let _ = (stream_id, refusal);
-        todo!()
-    }
-
-    /// Answers `Event::Play` with success: StreamBegin, Play.Reset if asked, Play.Start,
-    /// |RtmpSampleAccess. The host's media follows. No-op when the stream asks no more.
-    pub fn start_play(&mut self, stream_id: u32) {
-        let _ = stream_id;
-        todo!()
-    }
-
-    /// Answers `Event::Play` with an error; the session is closing then. No-op when the stream
-    /// asks no more.
-    pub fn refuse_play(&mut self, stream_id: u32, refusal: &Refusal) {
-        let _ = (stream_id, refusal);
-        todo!()
-    }
-
-    /// Tells a player that its stream ended: Play.UnpublishNotify and StreamEOF, both (C-67).
-    /// The message stream stays and may play again.
-    pub fn end_play(&mut self, stream_id: u32) {
-        let _ = stream_id;
-        todo!()
-    }
-
-    /// Takes a publish away from the peer (kick, takeover) with an error status. The connection
-    /// stays; close it if it shall go.
-    pub fn end_publish(&mut self, stream_id: u32, refusal: &Refusal) {
-        let _ = (stream_id, refusal);
-        todo!()
-    }
-
-    /// Asks a client that understands it to connect elsewhere or again (M-67). `false` when the
-    /// client did not declare it; nothing is sent then.
-    pub fn request_reconnect(&mut self, tc_url: Option<&str>) -> bool {
-        let _ = tc_url;
-        todo!()
-    }
-
-    /// Says goodbye to whoever plays or publishes; the session is closing then.
-    pub fn shutdown(&mut self) {
-        todo!()
-    }
-
-    /// A last reply is queued: flush, half-close, linger (L-13).
+    /// A last reply is queued: flush, half-close, linger (L-13). What the connection published or
+    /// played is over; no event says so.
     #[must_use]
     pub fn is_closing(&self) -> bool {
-        todo!()
+        matches!(self.state, State::Closing)
     }
 
     /// Who it is, for logs and routing.
     #[must_use]
     pub fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// Messages ignored so far: of no meaning here, too short, or media without a publish (I-10).
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    fn advance(&mut self, input: &mut &[u8], now: Millis) -> Result<Option<Event>, Error> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Ok(Some(event));
+            }
+            match &mut self.state {
+                State::Closing => {
+                    *input = &[];
+                    return Ok(None);
+                }
+                State::AskingConnect { .. } => return Ok(None),
+                State::Handshake(handshake) => {
+                    let before = input.len();
+                    let done = handshake.recv(input, &mut self.replies.bytes)?;
+                    self.acks.count(before.saturating_sub(input.len()));
+                    if !done {
+                        return Ok(None);
+                    }
+                    self.peer.digest = handshake.is_digest();
+                    self.clock.shaken();
+                    self.state = State::WaitConnect;
+                }
+                State::WaitConnect | State::Connected => match self.read(input)? {
+                    Some(message) => self.handle(message, now)?,
+                    None => return Ok(None),
+                },
+            }
+        }
+    }
+
+    /// One message, and the acknowledgements its bytes made due.
+    fn read(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Error> {
+        let before = input.len();
+        let message = self.reader.read(input)?;
+        self.acks.count(before.saturating_sub(input.len()));
+        while let Some(received) = self.acks.due() {
+            self.replies.control(Control::Ack(received));
+        }
+        Ok(message)
+    }
+
+    fn handle(&mut self, message: Message, now: Millis) -> Result<(), Error> {
+        self.spend(message.kind, now)?;
+        match message.kind {
+            Kind::Audio | Kind::Video => self.media(message, now),
+            Kind::DataAmf0 | Kind::DataAmf3 => self.data(message),
+            Kind::Aggregate => self.aggregate(&message, now)?,
+            Kind::CommandAmf0 | Kind::CommandAmf3 => self.command(&message)?,
+            Kind::SharedObjectAmf0 | Kind::SharedObjectAmf3 | Kind::Other(_) => self.dropped += 1,
+            kind => match Control::parse(kind, message.payload()) {
+                Some(control) => self.control(control)?,
+                None => self.dropped += 1,
+            },
+        }
+        Ok(())
+    }
+
+    fn control(&mut self, control: Control) -> Result<(), Error> {
+        match control {
+            Control::SetChunkSize(size) => self.reader.set_chunk_size(size)?,
+            Control::Abort(csid) => self.reader.abort(csid),
+            Control::WindowAckSize(window) => self.acks.set_window(window),
+            Control::SetPeerBandwidth { size: 0, .. } => self.dropped += 1,
+            Control::SetPeerBandwidth { size, .. } => self.replies.window(size),
+            Control::User(UserControl::PingRequest(time)) => {
+                self.replies.user(UserControl::PingResponse(time));
+            }
+            // For statistics at most; any value is legal (K-33, U-04, U-10).
+            Control::Ack(_) | Control::User(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Media is bounded by its bytes; everything else by its number (U-11) and by the answers
+    /// that wait (I-05). rtmpdump acknowledges each tenth of a window: ten of those count one.
+    fn spend(&mut self, kind: Kind, now: Millis) -> Result<(), Error> {
+        let cost = match kind {
+            Kind::Audio | Kind::Video | Kind::Aggregate | Kind::DataAmf0 | Kind::DataAmf3 => 0,
+            Kind::Ack => 100,
+            _ => 1_000,
+        };
+        let per_second = self.config.limits.control_per_second;
+        if !self.budget.spend(cost, now) {
+            return Err(Error::ControlFlood { per_second });
+        }
+        let (found, max) = (self.replies.bytes.len(), self.config.limits.output_bytes_max);
+        if found > max {
+            return Err(Error::Unread { found, max });
+        }
+        Ok(())
+    }
+
+    fn amf_limits(&self) -> &AmfLimits {
+        if self.authorised {
+            &self.config.limits.amf_authorised
+        } else {
+            &self.config.limits.amf_stranger
+        }
+    }
+
+    fn progress(&self) -> Progress<'_> {
+        match self.state {
+            State::Handshake(_) => Progress::Handshake,
+            State::WaitConnect => Progress::WaitConnect,
+            State::AskingConnect { .. } | State::Connected => Progress::Connected(&self.streams),
+            State::Closing => Progress::Closing,
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+
+    fn set(&mut self, id: u32, usage: Use) {
+        if let Some(found) = self.streams.find_mut(id) {
+            *found = usage;
+        }
+    }
+
+    fn role_ended(&mut self) {
+        if !self.streams.has_role() {
+            self.clock.role_ended();
+        }
+    }
+
+    fn close(&mut self) {
+        self.state = State::Closing;
+        self.events.clear();
     }
 }

@@ -233,6 +233,24 @@ fn an_empty_message_is_whole_with_its_header() {
 }
 
 #[test]
+fn every_body_comes_with_exactly_its_room() {
+    // DESIGN §5.2, however the bytes arrive; the head room is there for an empty message too.
+    for len in [0, 1, 100] {
+        for split in [1, 5, 200] {
+            let mut reader = reader();
+            let bytes = cat(&[&audio(4, 5, len), &vec![1; usize::from(len)]]);
+            let mut whole = None;
+            for mut piece in bytes.chunks(split) {
+                whole = reader.read(&mut piece).unwrap().or(whole);
+            }
+            let buf = whole.unwrap().body.into_vec();
+            assert_eq!(buf.len(), HEAD_ROOM + usize::from(len));
+            assert_eq!(buf.capacity(), buf.len() + TAIL_ROOM);
+        }
+    }
+}
+
+#[test]
 fn a_chunk_size_holds_for_the_rest_of_a_running_message() {
     // K-23: 128 of 300 bytes, SetChunkSize 4096 on id 2, the rest in one chunk.
     let mut reader = reader();

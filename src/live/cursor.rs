@@ -1,0 +1,315 @@
+//! `Cursor`: a player's place in a log.
+//!
+//! Invariants: a frame once begun is finished (`partial` keeps it alive past eviction), so the byte
+//! stream stays valid; headers go out before the first frame after a join or a skip (PROTOCOL
+//! G-14); after a skip video resumes at a join point only (G-13).
+//!
+//! One flush is `prepare`, `gather`, `advance`; `prepare` must precede `gather`, and `advance`
+//! takes what the socket took of that very gather.
+
+use std::sync::Arc;
+
+use crate::config::GopCache;
+use crate::ids::Seq;
+use crate::live::Log;
+use crate::media::{Frame, Gather, Headers, Lane, Taste};
+use crate::time::Millis;
+
+/// A player's place. See the module head.
+#[derive(Debug)]
+pub struct Cursor {
+    /// The next frame to look at.
+    next: Seq,
+    /// The frame cut by a short write.
+    partial: Option<Partial>,
+    /// Headers are due before the next frame.
+    fresh: bool,
+    gate: Gate,
+    audio: bool,
+    video: bool,
+    stream_id: u32,
+}
+
+/// What video may pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    /// Everything.
+    Open,
+    /// Nothing until a join point.
+    Key,
+    /// One join point as a still picture, then `Key` at the live edge (`--gop-cache key`).
+    Still,
+}
+
+#[derive(Debug)]
+struct Partial {
+    frame: Arc<Frame>,
+    /// The plain twin of `frame` is what is being sent.
+    plain: bool,
+    /// 0 < sent < wire length
+    sent: usize,
+}
+
+/// How far a player may fall behind before it skips.
+#[derive(Clone, Copy, Debug)]
+pub struct LagLimits {
+    /// Age of its next frame, in ms (`--max-lag`).
+    pub ms: u64,
+    /// Wire bytes to the live edge (`--max-lag-bytes`).
+    pub bytes: u64,
+}
+
+/// What a player of one stream is served from.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// The stream's frames on this worker.
+    pub log: &'a Log,
+    /// The newest headers.
+    pub headers: &'a Headers,
+    /// What the player can take.
+    pub taste: &'a Taste,
+}
+
+impl Cursor {
+    /// Places a new player: at the newest join point, or at the live edge waiting for the next.
+    #[must_use]
+    pub fn join(log: &Log, headers: &Headers, cache: GopCache, stream_id: u32) -> Self {
+        let (next, gate) = match (cache, log.newest_join()) {
+            (GopCache::Full, Some(join)) => (join, Gate::Open),
+            (GopCache::Key, Some(join)) => (join, Gate::Still),
+            (GopCache::Off, _) | (_, None) => (log.head(), Gate::Key),
+        };
+        let fresh = !headers.is_empty();
+        Self { next, partial: None, fresh, gate, audio: true, video: true, stream_id }
+    }
+
+    /// Goes to the newest join point again, as after a pause (C-71).
+    pub fn rejoin(&mut self, log: &Log, cache: GopCache) {
+        let (next, gate) = match (cache, log.newest_join()) {
+            (GopCache::Full, Some(join)) if join >= self.next => (join, Gate::Open),
+            _ => (log.head(), Gate::Key),
+        };
+        (self.next, self.gate, self.fresh) = (next, gate, true);
+    }
+
+    /// receiveAudio, receiveVideo (C-73). Switching video on waits for a join point.
+    pub fn receive(&mut self, audio: Option<bool>, video: Option<bool>) {
+        self.audio = audio.unwrap_or(self.audio);
+        if video == Some(true) && !self.video {
+            self.gate = Gate::Key;
+            self.fresh = true;
+        }
+        self.video = video.unwrap_or(self.video);
+    }
+
+    /// Brings the cursor to the next frame that is owed: skips when it lags too far, steps over
+    /// what the player does not get, and writes headers to `control` where they are due.
+    /// Returns the number of frames lost to a skip.
+    pub fn prepare(
+        &mut self,
+        source: Source<'_>,
+        limits: LagLimits,
+        now: Millis,
+        control: &mut Vec<u8>,
+    ) -> u64 {
+        if self.partial.is_some() {
+            return 0;
+        }
+        let lost = self.skip(source.log, limits, now);
+        let mut walk = self.walk(source);
+        let first = walk.next().map(|owed| (owed.seq, owed.frame.timestamp_ms()));
+        (self.next, self.gate) = match first {
+            Some((seq, _)) => (seq, walk.gate_before),
+            None => (Seq(walk.seq), walk.gate),
+        };
+        if let Some((seq, timestamp_ms)) = first
+            && self.fresh
+        {
+            let headers = source.log.headers_at(seq).map_or(source.headers, Arc::as_ref);
+            headers.write(source.taste, timestamp_ms, self.stream_id, control);
+            self.fresh = false;
+        }
+        lost
+    }
+
+    fn skip(&mut self, log: &Log, limits: LagLimits, now: Millis) -> u64 {
+        let evicted = self.next < log.first();
+        let behind = evicted
+            || log.lag_ms(self.next, now) > limits.ms
+            || log.lag_bytes(self.next) > limits.bytes;
+        if !behind {
+            return 0;
+        }
+        let target = match log.newest_join() {
+            Some(join) if join > self.next => {
+                self.gate = Gate::Open;
+                join
+            }
+            _ if evicted => {
+                self.gate = Gate::Key;
+                log.head()
+            }
+            _ => return 0,
+        };
+        let lost = target.0 - self.next.0;
+        self.next = target;
+        self.fresh = true;
+        lost
+    }
+
+    /// A frame has been begun and not finished: nothing else may be written before its rest.
+    #[must_use]
+    pub fn is_mid_frame(&self) -> bool {
+        self.partial.is_some()
+    }
+
+    /// Nothing is owed: the cursor stands at the live edge.
+    #[must_use]
+    pub fn is_drained(&self, log: &Log) -> bool {
+        self.partial.is_none() && self.next >= log.head()
+    }
+
+    /// Adds slices of what is owed. `heads` is scratch for players on another message stream than
+    /// 1: it receives their re-stamped heads and must be empty before.
+    pub fn gather<'a>(
+        &'a self,
+        source: Source<'a>,
+        heads: &'a mut Vec<u8>,
+        out: &mut Gather<'a>,
+    ) {
+        if self.stream_id != 1 {
+            for frame in self.owed(source).take(Gather::SLICES_MAX) {
+                frame.write_head(self.stream_id, heads);
+            }
+        }
+        let mut heads: &'a [u8] = heads;
+        let mut skip = self.partial.as_ref().map_or(0, |partial| partial.sent);
+        for frame in self.owed(source) {
+            let head = heads.split_at_checked(frame.head_len());
+            let head = head.map(|(head, rest)| {
+                heads = rest;
+                head
+            });
+            if out.is_full() || self.stream_id != 1 && head.is_none() {
+                return;
+            }
+            let wanted = frame.wire_len() - skip;
+            if frame.gather(head, skip, out) < wanted {
+                return;
+            }
+            skip = 0;
+        }
+    }
+
+    /// Every frame owed, the cut one first, in the form it is sent.
+    fn owed<'a>(&'a self, source: Source<'a>) -> impl Iterator<Item = &'a Frame> {
+        let cut = self.partial.as_ref().and_then(Partial::form);
+        cut.into_iter().chain(self.walk(source).map(|owed| owed.frame))
+    }
+
+    /// Takes note that the socket took `written` bytes of the last gather.
+    pub fn advance(&mut self, source: Source<'_>, mut written: usize) {
+        if let Some(partial) = &mut self.partial {
+            let left = partial.form().map_or(0, Frame::wire_len) - partial.sent;
+            if written < left {
+                partial.sent += written;
+                return;
+            }
+            written -= left;
+            self.partial = None;
+        }
+        let mut place = (self.next, self.gate);
+        let mut cut = None;
+        let mut walk = self.walk(source);
+        while written > 0 {
+            let Some(owed) = walk.next() else { break };
+            place = (Seq(walk.seq), walk.gate);
+            let len = owed.frame.wire_len();
+            if written < len {
+                cut = source.log.frame(owed.seq).map(|whole| Partial {
+                    frame: Arc::clone(whole),
+                    plain: owed.plain,
+                    sent: written,
+                });
+                break;
+            }
+            written -= len;
+        }
+        (self.next, self.gate) = place;
+        self.partial = cut;
+    }
+
+    fn walk<'a>(&self, source: Source<'a>) -> Walk<'a> {
+        Walk {
+            source,
+            seq: self.next.0,
+            gate: self.gate,
+            gate_before: self.gate,
+            audio: self.audio,
+            video: self.video,
+        }
+    }
+}
+
+impl Partial {
+    fn form(&self) -> Option<&Frame> {
+        if self.plain { self.frame.plain() } else { Some(&self.frame) }
+    }
+}
+
+/// The frames a player gets, from its place on. `seq` and `gate` are where it stands after the
+/// frame last yielded.
+struct Walk<'a> {
+    source: Source<'a>,
+    seq: u64,
+    gate: Gate,
+    gate_before: Gate,
+    audio: bool,
+    video: bool,
+}
+
+struct Owed<'a> {
+    seq: Seq,
+    frame: &'a Frame,
+    plain: bool,
+}
+
+impl<'a> Iterator for Walk<'a> {
+    type Item = Owed<'a>;
+
+    fn next(&mut self) -> Option<Owed<'a>> {
+        loop {
+            let seq = Seq(self.seq);
+            let whole = self.source.log.frame(seq)?;
+            self.gate_before = self.gate;
+            self.seq += 1;
+            if !self.passes(whole) {
+                continue;
+            }
+            let Some(frame) = self.source.taste.choose(whole) else { continue };
+            if self.gate == Gate::Still && whole.traits().join {
+                self.seq = self.source.log.head().0.max(self.seq);
+                self.gate = Gate::Key;
+            }
+            let plain = !std::ptr::eq(frame, Arc::as_ref(whole));
+            return Some(Owed { seq, frame, plain });
+        }
+    }
+}
+
+impl Walk<'_> {
+    fn passes(&mut self, frame: &Frame) -> bool {
+        let traits = frame.traits();
+        if traits.header {
+            return true;
+        }
+        if traits.join && self.gate == Gate::Key {
+            self.gate = Gate::Open;
+        }
+        match traits.lane {
+            Lane::Data => true,
+            Lane::Audio => self.audio,
+            Lane::Video => self.video && self.gate != Gate::Key,
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! `Log`: the bounded history of one stream on one worker.
+//!
+//! Invariants: sequence numbers of the frames held are consecutive; `bytes` is the sum of their
+//! memory; every join point still inside is listed in `joins`, in order, with the headers that were
+//! valid when it was pushed (PROTOCOL G-08). The log never holds more than [`LogLimits`] says, so
+//! it is at once the GOP cache, the slow-player rule and the memory bound (G-04, DESIGN §6.3).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::ids::Seq;
+use crate::media::{Frame, Headers};
+use crate::time::Millis;
+
+/// Bounded frames of one stream. See the module head.
+#[derive(Debug)]
+pub struct Log {
+    entries: VecDeque<Entry>,
+    first: Seq,
+    joins: VecDeque<Join>,
+    /// Memory of the frames held, in bytes.
+    bytes: usize,
+    /// Wire bytes ever pushed: a cursor's lag is a difference of two such sums.
+    pushed_bytes: u64,
+    limits: LogLimits,
+}
+
+/// How much a log may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogLimits {
+    /// Most memory, in bytes (`--log-bytes`).
+    pub bytes: usize,
+    /// Most frames (`--log-frames`; RELIABILITY §4 says 2,500 after SRS's figure).
+    pub frames: usize,
+    /// History kept for players that lag, in ms (`--max-lag`); frames since the newest join point
+    /// stay longer.
+    pub lag_ms: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    frame: Arc<Frame>,
+    /// When it was pushed on this worker.
+    at: Millis,
+    /// `pushed_bytes` before this frame.
+    sum: u64,
+}
+
+#[derive(Debug)]
+struct Join {
+    seq: Seq,
+    headers: Arc<Headers>,
+}
+
+impl Log {
+    /// An empty log.
+    #[must_use]
+    pub fn new(limits: LogLimits) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            first: Seq(0),
+            joins: VecDeque::new(),
+            bytes: 0,
+            pushed_bytes: 0,
+            limits,
+        }
+    }
+
+    /// Appends a frame, then evicts what the limits no longer allow. `headers` are those valid
+    /// before this frame.
+    pub fn push(&mut self, frame: Arc<Frame>, headers: &Arc<Headers>, now: Millis) -> Seq {
+        let seq = self.head();
+        if frame.traits().join {
+            self.joins.push_back(Join { seq, headers: Arc::clone(headers) });
+        }
+        let sum = self.pushed_bytes;
+        self.pushed_bytes += u64::try_from(frame.wire_len()).unwrap_or(0);
+        self.bytes += frame.memory_bytes();
+        self.entries.push_back(Entry { frame, at: now, sum });
+        self.evict(now);
+        seq
+    }
+
+    fn evict(&mut self, now: Millis) {
+        while let Some(front) = self.entries.front() {
+            let before_join = self.joins.back().is_some_and(|join| self.first < join.seq);
+            let age_ms = now.since(front.at);
+            let stale = age_ms > self.limits.lag_ms && before_join || age_ms > GOP_AGE_MAX_MS;
+            let over = self.bytes > self.limits.bytes || self.entries.len() > self.limits.frames;
+            if !(stale || over) {
+                return;
+            }
+            self.bytes -= front.frame.memory_bytes();
+            self.entries.pop_front();
+            self.first = self.first.next();
+            while self.joins.front().is_some_and(|join| join.seq < self.first) {
+                self.joins.pop_front();
+            }
+        }
+    }
+
+    /// Forgets everything before the live edge: a stream that starts anew.
+    pub fn clear(&mut self) {
+        self.first = self.head();
+        self.entries.clear();
+        self.joins.clear();
+        self.bytes = 0;
+    }
+
+    /// The place the next frame will get: the live edge.
+    #[must_use]
+    pub fn head(&self) -> Seq {
+        Seq(self.first.0 + self.entries.len() as u64)
+    }
+
+    /// The oldest place still held; equals `head` when empty.
+    #[must_use]
+    pub fn first(&self) -> Seq {
+        self.first
+    }
+
+    /// The frame at `seq`, if it is still held.
+    #[must_use]
+    pub fn frame(&self, seq: Seq) -> Option<&Arc<Frame>> {
+        self.entry(seq).map(|entry| &entry.frame)
+    }
+
+    fn entry(&self, seq: Seq) -> Option<&Entry> {
+        let index = usize::try_from(seq.0.checked_sub(self.first.0)?).ok()?;
+        self.entries.get(index)
+    }
+
+    /// The newest place a player may start at.
+    #[must_use]
+    pub fn newest_join(&self) -> Option<Seq> {
+        self.joins.back().map(|join| join.seq)
+    }
+
+    /// The headers valid at a join point.
+    #[must_use]
+    pub fn headers_at(&self, seq: Seq) -> Option<&Arc<Headers>> {
+        self.joins.iter().rev().find(|join| join.seq == seq).map(|join| &join.headers)
+    }
+
+    /// The frames from the newest join point to the live edge, for a snapshot.
+    #[must_use]
+    pub fn since_join(&self) -> Vec<Arc<Frame>> {
+        let Some(join) = self.newest_join() else { return Vec::new() };
+        let skip = usize::try_from(join.0.saturating_sub(self.first.0)).unwrap_or(usize::MAX);
+        self.entries.iter().skip(skip).map(|entry| Arc::clone(&entry.frame)).collect()
+    }
+
+    /// How long the frame at `seq` has been waiting, in ms; 0 at the live edge.
+    #[must_use]
+    pub fn lag_ms(&self, seq: Seq, now: Millis) -> u64 {
+        self.entry(seq).map_or(0, |entry| now.since(entry.at))
+    }
+
+    /// Wire bytes from `seq` to the live edge.
+    #[must_use]
+    pub fn lag_bytes(&self, seq: Seq) -> u64 {
+        self.entry(seq).map_or(0, |entry| self.pushed_bytes - entry.sum)
+    }
+
+    /// Memory of the frames held, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Checks the invariants; tests call it after each step.
+    pub fn check(&self) {
+        let bytes: usize = self.entries.iter().map(|entry| entry.frame.memory_bytes()).sum();
+        assert_eq!(bytes, self.bytes, "byte sum");
+        assert!(self.entries.len() <= self.limits.frames, "frame limit");
+        assert!(self.bytes <= self.limits.bytes, "byte limit");
+        for join in &self.joins {
+            let frame = self.frame(join.seq);
+            assert!(frame.is_some_and(|f| f.traits().join), "join point {:?}", join.seq);
+        }
+        let joins = self.entries.iter().filter(|entry| entry.frame.traits().join).count();
+        assert_eq!(joins, self.joins.len(), "every join point is listed");
+    }
+}
+
+/// A GOP older than this is not kept for joiners: they would see video from too long ago (G-04).
+const GOP_AGE_MAX_MS: u64 = 20_000;

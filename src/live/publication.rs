@@ -1,0 +1,209 @@
+//! `Publication`: a publisher's stream on the worker that owns it, from message to frame.
+//!
+//! Invariant: every message is classified, timed and encoded here exactly once; whoever is
+//! subscribed gets the same `Arc<Frame>` under a number that rises by one.
+
+use std::sync::Arc;
+
+use crate::codec::{self, Codec, Media, Part, Shape, Tag};
+use crate::ids::{PlayerId, Run, StreamRef, WorkerId};
+use crate::media::{Frame, Lane, Resume, Timeline, Traits};
+use crate::rtmp::message::{Kind, Message};
+use crate::time::Millis;
+
+/// One publication and who is subscribed to it. See the module head.
+#[derive(Debug)]
+pub struct Publication {
+    /// The publishing message stream of the publishing connection.
+    pub by: PlayerId,
+    /// Its number.
+    pub run: Run,
+    /// Other workers that mirror it.
+    pub mirrors: Vec<(WorkerId, StreamRef)>,
+    /// Number of the next frame.
+    pub next_number: u64,
+    /// What it has carried so far.
+    pub report: Report,
+    timeline: Timeline,
+    /// Video is held back until a join point: players are in the middle of the run before.
+    wait_join: bool,
+    /// The lowest video track seen: its key frames are join points (G-02).
+    lead_track: Option<u8>,
+    /// When the last join point passed, or the first video frame.
+    last_join: Option<Millis>,
+    /// Audio frames since the last video frame.
+    audio_run: u32,
+    /// The last metadata forwarded, and when (C-92).
+    last_metadata: Option<(Arc<Frame>, Millis)>,
+}
+
+/// What a publication carried, for the log lines.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// When it began.
+    pub started: Millis,
+    /// Payload bytes.
+    pub bytes: u64,
+    /// Audio and video messages.
+    pub frames: u64,
+    /// Messages dropped because their headers made no sense.
+    pub malformed: u64,
+    /// The video codec and picture of the leading track.
+    pub video: Option<(Codec, Option<Shape>)>,
+    /// The audio codec and format of track 0.
+    pub audio: Option<(Codec, Option<Shape>)>,
+    /// The line that says what is live has been written.
+    pub announced: bool,
+}
+
+impl Publication {
+    /// A publication that starts now; `resume` when players are to be carried over.
+    #[must_use]
+    pub fn new(by: PlayerId, run: Run, resume: Option<Resume>, now: Millis) -> Self {
+        Self {
+            by,
+            run,
+            mirrors: Vec::new(),
+            next_number: 0,
+            report: Report { started: now, ..Report::default() },
+            timeline: Timeline::new(resume),
+            wait_join: resume.is_some(),
+            lead_track: None,
+            last_join: None,
+            audio_run: 0,
+            last_metadata: None,
+        }
+    }
+
+    /// The last timestamp given to players, in ms.
+    #[must_use]
+    pub fn clock_ms(&self) -> u64 {
+        self.timeline.latest_ms()
+    }
+
+    /// Turns a message into a frame; `None` when it is not to be passed on.
+    pub fn frame(&mut self, message: Message, chunk_size: u32, now: Millis) -> Option<Frame> {
+        let (lane, tag) = match message.kind {
+            Kind::Audio => (Lane::Audio, Some(codec::audio(message.payload()))),
+            Kind::Video => (Lane::Video, Some(codec::video(message.payload()))),
+            _ => (Lane::Data, None),
+        };
+        let tag = match tag.transpose() {
+            Ok(tag) => tag,
+            Err(malformed) => {
+                if self.report.malformed == 0 {
+                    log::debug!("{}: dropped a {lane:?} message: {malformed}", self.by.conn);
+                }
+                self.report.malformed += 1;
+                return None;
+            }
+        };
+        self.report.bytes += u64::try_from(message.body.len()).unwrap_or(0);
+        let header = lane.is_header(tag.as_ref(), message.payload());
+        if let Some(tag) = &tag {
+            self.report.note(tag, message.payload());
+        }
+        let join = tag.as_ref().is_some_and(|tag| self.is_join(tag, now));
+        if join {
+            self.wait_join = false;
+        } else if self.wait_join && lane == Lane::Video && !header {
+            return None;
+        }
+        let track = tag.as_ref().map_or(0, |tag| tag.track);
+        let timestamp_ms = self.timeline.stamp(lane, track, message.timestamp, now);
+        let traits = Traits { lane, join, header };
+        Some(Frame::build(message.body, traits, tag, timestamp_ms, chunk_size))
+    }
+
+    /// GStreamer repeats its metadata many times a second: it passes when it has changed, or
+    /// every 10 s (C-92).
+    pub fn is_repeated_metadata(&mut self, frame: &Arc<Frame>, now: Millis) -> bool {
+        let traits = frame.traits();
+        if traits.lane != Lane::Data || !traits.header {
+            return false;
+        }
+        if let Some((last, at)) = &self.last_metadata
+            && last.payload() == frame.payload()
+            && now.since(*at) < METADATA_REPEAT_MS
+        {
+            return true;
+        }
+        self.last_metadata = Some((Arc::clone(frame), now));
+        false
+    }
+
+    fn is_join(&mut self, tag: &Tag, now: Millis) -> bool {
+        let Part::Frame { key } = tag.part else { return false };
+        match tag.media {
+            Media::Video => {
+                self.audio_run = 0;
+                let lead = *self.lead_track.get_or_insert(tag.track);
+                if tag.track > lead {
+                    return false;
+                }
+                self.lead_track = Some(tag.track);
+                let since = *self.last_join.get_or_insert(now);
+                // Intra refresh has no key frames at all: start joiners anyway (G-06).
+                let join = key || now.since(since) > KEYLESS_MAX_MS;
+                if join {
+                    self.last_join = Some(now);
+                }
+                join
+            }
+            Media::Audio => {
+                self.audio_run = self.audio_run.saturating_add(1);
+                self.audio_run > AUDIO_ONLY_AFTER && tag.track == 0
+            }
+        }
+    }
+}
+
+impl Report {
+    fn note(&mut self, tag: &Tag, payload: &[u8]) {
+        self.frames += 1;
+        if tag.track != 0 || !matches!(tag.part, Part::Config | Part::Frame { .. }) {
+            return;
+        }
+        let slot = match tag.media {
+            Media::Audio => &mut self.audio,
+            Media::Video => &mut self.video,
+        };
+        if tag.part == Part::Config {
+            let shape = codec::shape(tag, tag.body(payload));
+            if shape.is_some() || slot.is_none() {
+                *slot = Some((tag.codec, shape));
+            }
+        } else if slot.as_ref().is_none_or(|(codec, _)| *codec != tag.codec) {
+            *slot = Some((tag.codec, None));
+        }
+    }
+
+    /// Codecs and formats for a log line: `H.264 1280x720 + AAC 48000 Hz 2 ch`.
+    #[must_use]
+    pub fn tracks(&self) -> String {
+        let name = |(codec, shape): &(Codec, Option<Shape>)| match shape {
+            Some(Shape::Video { width, height, .. }) => format!("{codec} {width}x{height}"),
+            Some(Shape::Audio { rate_hz, channels, .. }) => {
+                format!("{codec} {rate_hz} Hz {channels} ch")
+            }
+            None => codec.to_string(),
+        };
+        let parts: Vec<String> = self.video.iter().chain(&self.audio).map(name).collect();
+        if parts.is_empty() { "no media".to_owned() } else { parts.join(" + ") }
+    }
+
+    /// Average payload rate until `now`, in kbit/s.
+    #[must_use]
+    pub fn kbps(&self, now: Millis) -> u64 {
+        self.bytes.saturating_mul(8) / now.since(self.started).max(1)
+    }
+}
+
+/// Identical metadata passes again after this long.
+const METADATA_REPEAT_MS: u64 = 10_000;
+
+/// Video without a key frame for this long starts joiners at the next frame (G-06).
+const KEYLESS_MAX_MS: u64 = 10_000;
+
+/// So many audio frames without video make a stream audio only (G-05, SRS's figure).
+const AUDIO_ONLY_AFTER: u32 = 115;

@@ -1,0 +1,373 @@
+//! `Frame`: one media message in the form every player wants it, made once and shared.
+//!
+//! Invariant: a frame never changes after `build`. Its bytes depend on nothing but the message: the
+//! head is always fmt 0 with an absolute timestamp and message stream 1, so any player may start,
+//! skip or resume at any frame (PROTOCOL K-38, G-12).
+//!
+//! ```text
+//! buf: [ head room 16: RTMP head, right-aligned | payload | FLV previous tag size 4 ]
+//!                      ^ head_at                ^ HEAD_ROOM
+//! ```
+//!
+//! The payload is contiguous for whoever reads codecs; on the RTMP wire the fmt 3 separators
+//! between chunks are slices of `more`.
+
+use crate::codec::{self, Plain, Tag};
+use crate::media::Gather;
+use crate::rtmp::chunk::{Head, csid, first_head, next_head};
+use crate::rtmp::message::{Body, HEAD_ROOM, Kind, TAIL_ROOM};
+
+/// An immutable media message, shared as `Arc<Frame>`. See the module head.
+#[derive(Debug)]
+pub struct Frame {
+    buf: Box<[u8]>,
+    /// Where the RTMP head starts: `head_at ≤ HEAD_ROOM`.
+    head_at: u8,
+    /// The fmt 3 head between chunks, with the extended timestamp if there is one (K-10).
+    more: [u8; MORE_MAX],
+    more_len: u8,
+    chunk_size: u32,
+    timestamp_ms: u64,
+    traits: Traits,
+    tag: Option<Tag>,
+    plain: Form,
+}
+
+/// What the log, the cursors and the headers need to know of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traits {
+    /// Audio, video or data.
+    pub lane: Lane,
+    /// A player may start here: a key frame of the leading video track, or any frame of a stream
+    /// that has no video.
+    pub join: bool,
+    /// Metadata or a sequence header: always passes, is kept for late joiners.
+    pub header: bool,
+}
+
+/// The three kinds of media message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Type 8.
+    Audio,
+    /// Type 9.
+    Video,
+    /// Type 18.
+    Data,
+}
+
+/// What a player without any E-RTMP capability gets instead of this frame.
+#[derive(Debug)]
+enum Form {
+    /// This very frame.
+    Same,
+    /// Its plain twin: track 0 only, no ModEx, legacy header where one exists (M-56, M-65, M-66).
+    Twin(Box<Frame>),
+    /// Nothing: the message holds only further tracks.
+    Nothing,
+}
+
+impl Frame {
+    /// Makes the frame of a message. `tag` is its classification (`None` for data), `chunk_size`
+    /// the process-wide outgoing chunk size.
+    #[must_use]
+    pub fn build(
+        body: Body,
+        traits: Traits,
+        tag: Option<Tag>,
+        timestamp_ms: u64,
+        chunk_size: u32,
+    ) -> Self {
+        let plain = tag.map_or(Form::Same, |tag| {
+            if !(tag.enhanced || tag.multitrack || tag.mod_ex) {
+                return Form::Same;
+            }
+            match codec::plain(&tag, body.payload()) {
+                Plain::Same => Form::Same,
+                Plain::Nothing => Form::Nothing,
+                Plain::Rewritten(payload) => {
+                    let twin_tag = match tag.media {
+                        codec::Media::Audio => codec::audio(&payload),
+                        codec::Media::Video => codec::video(&payload),
+                    };
+                    let body = Body::with_payload(&payload);
+                    Form::Twin(Box::new(Self::encode(
+                        body,
+                        traits,
+                        twin_tag.ok(),
+                        timestamp_ms,
+                        chunk_size,
+                    )))
+                }
+            }
+        });
+        Self { plain, ..Self::encode(body, traits, tag, timestamp_ms, chunk_size) }
+    }
+
+    /// Writes the RTMP head into the head room and the tail behind the payload.
+    fn encode(
+        body: Body,
+        traits: Traits,
+        tag: Option<Tag>,
+        timestamp_ms: u64,
+        chunk_size: u32,
+    ) -> Self {
+        let len = u32::try_from(body.len()).unwrap_or(u32::MAX);
+        let head = wire_head(traits.lane, timestamp_ms, 1);
+        let first = first_head(&head, len);
+        let first = first.as_slice();
+        let separator = next_head(&head);
+        let separator = separator.as_slice();
+        let mut buf = body.into_vec();
+        buf.extend_from_slice(&len.saturating_add(FLV_TAG_HEAD).to_be_bytes());
+        let head_at = HEAD_ROOM.saturating_sub(first.len());
+        for (slot, byte) in buf.iter_mut().skip(head_at).zip(first) {
+            *slot = *byte;
+        }
+        let mut more = [0; MORE_MAX];
+        for (slot, byte) in more.iter_mut().zip(separator) {
+            *slot = *byte;
+        }
+        Self {
+            buf: buf.into_boxed_slice(),
+            head_at: u8::try_from(head_at).unwrap_or(0),
+            more,
+            more_len: u8::try_from(separator.len().min(MORE_MAX)).unwrap_or(0),
+            chunk_size,
+            timestamp_ms,
+            traits,
+            tag,
+            plain: Form::Same,
+        }
+    }
+
+    /// The same message at another time: what a late joiner or a skipped player gets of a header.
+    #[must_use]
+    pub fn restamped(&self, timestamp_ms: u64) -> Self {
+        let body = Body::with_payload(self.payload());
+        Self::build(body, self.traits, self.tag, timestamp_ms, self.chunk_size)
+    }
+
+    /// The message's payload.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        let end = self.buf.len().saturating_sub(TAIL_ROOM);
+        self.buf.get(HEAD_ROOM..end).unwrap_or_default()
+    }
+
+    /// Milliseconds on the stream's repaired clock; the wire carries the low 32 bits.
+    #[must_use]
+    pub fn timestamp_ms(&self) -> u64 {
+        self.timestamp_ms
+    }
+
+    /// What kind of frame it is.
+    #[must_use]
+    pub fn traits(&self) -> Traits {
+        self.traits
+    }
+
+    /// How it was classified; `None` for data.
+    #[must_use]
+    pub fn tag(&self) -> Option<&Tag> {
+        self.tag.as_ref()
+    }
+
+    /// What a player without E-RTMP gets: this frame, its twin, or nothing.
+    #[must_use]
+    pub fn plain(&self) -> Option<&Self> {
+        match &self.plain {
+            Form::Same => Some(self),
+            Form::Twin(twin) => Some(twin),
+            Form::Nothing => None,
+        }
+    }
+
+    /// Process memory the frame holds, twin included, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let twin = match &self.plain {
+            Form::Twin(twin) => twin.memory_bytes(),
+            Form::Same | Form::Nothing => 0,
+        };
+        self.buf.len() + size_of::<Self>() + twin
+    }
+
+    /// Length on the RTMP wire, in bytes.
+    #[must_use]
+    pub fn wire_len(&self) -> usize {
+        let payload = self.payload().len();
+        let separators = payload.saturating_sub(1) / self.chunk_bytes();
+        HEAD_ROOM - usize::from(self.head_at) + payload + separators * usize::from(self.more_len)
+    }
+
+    /// Adds the wire bytes from offset `skip` on to `out`, as many as fit, and says how many.
+    /// `head` replaces the frame's own head (another message stream id; same length).
+    pub fn gather<'a>(
+        &'a self,
+        head: Option<&'a [u8]>,
+        mut skip: usize,
+        out: &mut Gather<'a>,
+    ) -> usize {
+        let before = out.bytes();
+        let payload_at = HEAD_ROOM;
+        let end = self.buf.len().saturating_sub(TAIL_ROOM);
+        let more = self.more.get(..usize::from(self.more_len)).unwrap_or_default();
+        let mut piece = |bytes: &'a [u8]| {
+            if skip >= bytes.len() {
+                skip -= bytes.len();
+                return true;
+            }
+            let rest = bytes.get(skip..).unwrap_or_default();
+            skip = 0;
+            out.push(rest)
+        };
+        let mut chunk_end = end.min(payload_at + self.chunk_bytes());
+        let mut open = match head {
+            Some(head) => {
+                piece(head) && piece(self.buf.get(payload_at..chunk_end).unwrap_or_default())
+            }
+            None => {
+                piece(self.buf.get(usize::from(self.head_at)..chunk_end).unwrap_or_default())
+            }
+        };
+        while open && chunk_end < end {
+            let next_end = end.min(chunk_end + self.chunk_bytes());
+            let chunk = self.buf.get(chunk_end..next_end).unwrap_or_default();
+            open = piece(more) && piece(chunk);
+            chunk_end = next_end;
+        }
+        out.bytes() - before
+    }
+
+    /// Writes the frame's head for another message stream; the length stays the same.
+    pub fn write_head(&self, stream_id: u32, out: &mut Vec<u8>) {
+        let len = u32::try_from(self.payload().len()).unwrap_or(u32::MAX);
+        let head = wire_head(self.traits.lane, self.timestamp_ms, stream_id);
+        out.extend_from_slice(first_head(&head, len).as_slice());
+    }
+
+    /// Length of the head on the wire.
+    #[must_use]
+    pub fn head_len(&self) -> usize {
+        HEAD_ROOM - usize::from(self.head_at)
+    }
+
+    /// The outgoing chunk size it was made for.
+    #[must_use]
+    pub fn chunk_size(&self) -> u32 {
+        self.chunk_size
+    }
+
+    fn chunk_bytes(&self) -> usize {
+        usize::try_from(self.chunk_size.max(1)).unwrap_or(usize::MAX)
+    }
+}
+
+impl Lane {
+    /// The message kind that carries it.
+    #[must_use]
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Audio => Kind::Audio,
+            Self::Video => Kind::Video,
+            Self::Data => Kind::DataAmf0,
+        }
+    }
+}
+
+/// The chunk head of a media message on `stream_id`.
+pub(super) fn wire_head(lane: Lane, timestamp_ms: u64, stream_id: u32) -> Head {
+    let csid = match lane {
+        Lane::Audio => csid::AUDIO,
+        Lane::Video => csid::VIDEO,
+        Lane::Data => csid::DATA,
+    };
+    Head { csid, timestamp: wire_ms(timestamp_ms), kind: lane.kind(), stream_id }
+}
+
+/// The wire's 32 bits of a 64-bit time: it wraps after 49.7 days (K-37).
+#[allow(clippy::cast_possible_truncation, reason = "the wire clock wraps by definition")]
+fn wire_ms(timestamp_ms: u64) -> u32 {
+    timestamp_ms as u32
+}
+
+/// Basic header 1 + extended timestamp 4: our chunk stream ids are below 64.
+const MORE_MAX: usize = 5;
+
+/// Bytes of an FLV tag head, counted in the previous tag size.
+const FLV_TAG_HEAD: u32 = 11;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::ReaderLimits;
+    use crate::rtmp::chunk::ChunkReader;
+
+    fn frame(len: usize, timestamp_ms: u64, chunk_size: u32) -> Frame {
+        let payload: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+        let traits = Traits { lane: Lane::Video, join: true, header: false };
+        Frame::build(Body::with_payload(&payload), traits, None, timestamp_ms, chunk_size)
+    }
+
+    fn wire(frame: &Frame, head: Option<&[u8]>, skip: usize, step: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut skip = skip;
+        while skip < frame.wire_len() {
+            let mut gather = Gather::new();
+            frame.gather(head, skip, &mut gather);
+            let bytes: Vec<u8> = gather.slices().iter().flat_map(|s| s.to_vec()).collect();
+            let take = bytes.len().min(step);
+            out.extend_from_slice(&bytes[..take]);
+            skip += take;
+        }
+        out
+    }
+
+    fn read_back(bytes: &[u8], chunk_size: u32) -> (u32, u32, Vec<u8>) {
+        let mut reader = ChunkReader::new(ReaderLimits::PUBLISHER);
+        reader.set_chunk_size(chunk_size).unwrap();
+        let mut input = bytes;
+        let message = reader.read(&mut input).unwrap().unwrap();
+        assert!(input.is_empty());
+        (message.timestamp, message.stream_id, message.payload().to_vec())
+    }
+
+    #[test]
+    fn the_gathered_bytes_read_back_as_the_message_at_every_size_and_time() {
+        for len in [0, 1, 127, 128, 129, 59_999, 60_000, 60_001, 200_000] {
+            for ts in [0_u64, 0xFF_FFFE, 0xFF_FFFF, 0x1_0000_0000 + 5] {
+                for chunk in [128, 60_000] {
+                    let f = frame(len, ts, chunk);
+                    let bytes = wire(&f, None, 0, usize::MAX);
+                    assert_eq!(bytes.len(), f.wire_len());
+                    let (timestamp, stream_id, payload) = read_back(&bytes, chunk);
+                    assert_eq!(u64::from(timestamp), ts & 0xFFFF_FFFF);
+                    assert_eq!((stream_id, &payload[..]), (1, f.payload()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn short_writes_of_any_size_give_the_same_bytes() {
+        let f = frame(1_000, 0x0131_2D00, 128);
+        let whole = wire(&f, None, 0, usize::MAX);
+        for step in [1, 2, 3, 7, 16, 129, 500] {
+            assert_eq!(wire(&f, None, 0, step), whole, "step {step}");
+        }
+        for skip in 0..whole.len() {
+            assert_eq!(wire(&f, None, skip, usize::MAX), whole[skip..], "skip {skip}");
+        }
+    }
+
+    #[test]
+    fn another_stream_id_changes_the_head_and_nothing_else() {
+        let f = frame(300, 90_000, 128);
+        let mut head = Vec::new();
+        f.write_head(7, &mut head);
+        assert_eq!(head.len(), f.head_len());
+        let (timestamp, stream_id, payload) = read_back(&wire(&f, Some(&head), 0, 5), 128);
+        assert_eq!((timestamp, stream_id, &payload[..]), (90_000, 7, f.payload()));
+    }
+}
