@@ -18,7 +18,7 @@ impl Bits {
     /// Appends the low `count` bits of `value`.
     pub fn put(mut self, value: u64, count: u32) -> Self {
         for bit in (0..count).rev() {
-            if self.used % 8 == 0 {
+            if self.used.is_multiple_of(8) {
                 self.bytes.push(0);
             }
             let last = self.bytes.last_mut().expect("a byte was pushed");

@@ -42,9 +42,9 @@ pub struct Camera {
     pub video: Video,
     pub audio: Audio,
     /// A key frame each so many pictures.
-    pub gop: u64,
+    gop: u64,
     /// Bytes of a picture beside its headers; key frames have four times as many.
-    pub picture_bytes: usize,
+    picture_bytes: usize,
     /// Timestamp of the first frames, milliseconds.
     pub start: u32,
     pictures: u64,
@@ -69,6 +69,27 @@ impl Camera {
     /// H.264 and AAC, a key frame each second.
     pub fn plain() -> Self {
         Self::new(Video::Avc, Audio::Aac)
+    }
+
+    /// The same camera with its first frames at `ms`.
+    pub fn starting_at(self, ms: u32) -> Self {
+        Self { start: ms, ..self }
+    }
+
+    /// The same camera with a key frame each `pictures` pictures.
+    pub fn gop(self, pictures: u64) -> Self {
+        Self {
+            gop: pictures,
+            ..self
+        }
+    }
+
+    /// The same camera with pictures of that size.
+    pub fn picture_bytes(self, bytes: usize) -> Self {
+        Self {
+            picture_bytes: bytes,
+            ..self
+        }
     }
 
     /// Metadata (to be sent with `send_metadata`) is apart; these are the configs.

@@ -96,13 +96,10 @@ impl Tally {
             }
             _ => {}
         }
-        if let Some(last) = track.last_timestamp {
-            if (message.timestamp.wrapping_sub(last) as i32) < 0 {
-                faults.push(format!(
-                    "{name} {found}: {} after {last} ms",
-                    message.timestamp
-                ));
-            }
+        let back = |last| (message.timestamp.wrapping_sub(last) as i32) < 0;
+        if let Some(last) = track.last_timestamp.filter(|last| back(*last)) {
+            let at = message.timestamp;
+            faults.push(format!("{name} {found}: {at} after {last} ms"));
         }
         track.frames += 1;
         track.first.get_or_insert(found);

@@ -1,8 +1,8 @@
 //! `ClientSession`: one RTMP connection seen from the client, without a socket.
 //!
 //! Invariant: after every `&mut` call the host sends what `out` holds and asks `next_timeout`
-//! again. The same bytes in any split give the same events and the same output (I-03); after an
-//! error or an end nothing but silence follows (I-04). PROTOCOL §7.1, §7.2.
+//! again. The same bytes in any split give the same events and, but for the places of acks, the same
+//! output (I-03); after an error what comes is thrown away (I-04). PROTOCOL §7.1, §7.2.
 
 use std::collections::VecDeque;
 
@@ -267,10 +267,10 @@ impl ClientSession {
             return;
         }
         // ffmpeg and other servers may let the media speak for itself.
-        if let Stage::Starting { stream_id } = self.stage {
-            if matches!(message.kind, Kind::Audio | Kind::Video) {
-                self.ready(stream_id);
-            }
+        if let Stage::Starting { stream_id } = self.stage
+            && matches!(message.kind, Kind::Audio | Kind::Video)
+        {
+            self.ready(stream_id);
         }
         let complete = self.completes(&message);
         self.events.push_back(ClientEvent::Media(message));
