@@ -32,13 +32,18 @@ impl<'a> Cursor<'a> {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
+    /// What there is to say when `wanted` bytes are not there.
+    pub(super) fn short(&self, wanted: usize) -> Malformed {
+        let left = self.rest().len();
+        Malformed::Short { wanted, left }
+    }
+
     /// The next `wanted` bytes.
     pub(super) fn take(&mut self, wanted: usize) -> Result<&'a [u8], Malformed> {
-        let rest = self.rest();
-        let taken = rest.get(..wanted).ok_or(Malformed::Short {
-            wanted,
-            left: rest.len(),
-        })?;
+        let taken = self
+            .rest()
+            .get(..wanted)
+            .ok_or_else(|| self.short(wanted))?;
         // Cannot overflow: the sum is at most the length of a slice.
         self.at = self.at.saturating_add(wanted);
         Ok(taken)
@@ -70,11 +75,10 @@ impl<'a> Cursor<'a> {
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let short = Malformed::Short {
-            wanted: N,
-            left: self.rest().len(),
-        };
-        let array = *self.rest().first_chunk::<N>().ok_or(short)?;
+        let array = *self
+            .rest()
+            .first_chunk::<N>()
+            .ok_or_else(|| self.short(N))?;
         self.at = self.at.saturating_add(N);
         Ok(array)
     }

@@ -16,16 +16,25 @@
 //! | `shape` | picture size, sample rate: `avc`, `hevc`, `av1`, `aac`, `opus`, `flac` |
 //! | `bits`, `cursor` | checked readers over bits and bytes |
 
+mod aac;
+mod av1;
+mod avc;
+mod bits;
 mod cursor;
 mod enhanced;
+mod flac;
+mod hevc;
 mod legacy;
 mod multitrack;
 mod name;
+mod opus;
 mod plain;
 mod shape;
 
 #[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod property_tests;
 
 use thiserror::Error;
 
