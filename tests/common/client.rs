@@ -197,7 +197,7 @@ impl Player {
             let left = until.saturating_duration_since(Instant::now());
             match self.recv(left) {
                 Some(Word::Closed | Word::Ended(_) | Word::Broken(_)) | None => {
-                    panic!("{what} did not come; received: {:?}", self.tally)
+                    panic!("{what} did not come; received: {}", self.tally)
                 }
                 Some(_) => {}
             }
@@ -211,7 +211,7 @@ impl Player {
             match self.recv(until.saturating_duration_since(Instant::now())) {
                 Some(Word::Ended(why)) => return why,
                 Some(Word::Closed | Word::Broken(_)) | None => {
-                    panic!("no end of stream; received: {:?}", self.tally)
+                    panic!("no end of stream; received: {}", self.tally)
                 }
                 Some(_) => {}
             }

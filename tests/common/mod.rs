@@ -8,6 +8,7 @@
 //! | `client.rs` | `Publisher` and `Player` over a `Link` |
 //! | `media.rs` | numbered frames and valid configs of each codec, `Camera` that films them |
 //! | `bits.rs` | bit strings and the parameter sets made of them |
+//! | `pair.rs` | `Pair`: both sessions on a bench, without sockets |
 //! | `tally.rs` | `Tally`: what a player must be able to say of what it received |
 
 // Each test crate uses a part of this and sees all of it.
@@ -26,5 +27,6 @@ pub mod bits;
 pub mod client;
 pub mod link;
 pub mod media;
+pub mod pair;
 pub mod server;
 pub mod tally;

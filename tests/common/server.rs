@@ -1,5 +1,6 @@
 //! `TestServer`: the real binary on a port nobody else gets, with its log lines, ended on drop.
 
+use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -34,8 +35,17 @@ impl TestServer {
         let (reserved, rtmp) = reserve();
         let (address, workers) = (rtmp.to_string(), workers.to_string());
         let mut command = Command::new(env!("CARGO_BIN_EXE_corecast"));
+        // The tester's own settings are not the test's.
+        for (name, _) in env::vars_os() {
+            if name.to_string_lossy().starts_with("CORECAST_") || name == "RUST_LOG" {
+                command.env_remove(name);
+            }
+        }
+        if !flags.contains(&"--pin") {
+            command.args(["--pin", "none"]);
+        }
         command
-            .args(["--rtmp", &address, "--workers", &workers, "--pin", "none"])
+            .args(["--rtmp", &address, "--workers", &workers])
             .args(flags);
         let mut server = Self::spawn(&mut command, rtmp, reserved);
         server.await_ready();

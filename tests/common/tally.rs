@@ -4,6 +4,8 @@
 //! numbers rise by one except where a gap is allowed, gaps in the pictures end at a key frame, and
 //! timestamps never go back (compared as a wrapping difference).
 
+use std::fmt;
+
 use corecast::rtmp::message::{Kind, Message};
 
 use super::media::number;
@@ -58,7 +60,7 @@ impl Tally {
         assert_eq!(
             (self.video.missing, self.audio.missing),
             (0, 0),
-            "frames are missing: {self:?}"
+            "frames are missing: {self}"
         );
     }
 
@@ -106,6 +108,22 @@ impl Tally {
         track.last = Some(found);
         track.first_timestamp.get_or_insert(message.timestamp);
         track.last_timestamp = Some(message.timestamp);
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            video,
+            audio,
+            data,
+            faults,
+        } = self;
+        write!(
+            f,
+            "video {video:?}, audio {audio:?}, {} data, faults {faults:?}",
+            data.len()
+        )
     }
 }
 

@@ -1,7 +1,7 @@
 //! `ClientSession`: one RTMP connection seen from the client, without a socket.
 //!
 //! Invariant: after every `&mut` call the host sends what `out` holds and asks `next_timeout`
-//! again. The same bytes in any split give the same events and, but for the places of acks, the same
+//! again. The same bytes in any split give the same events and, but for where acks stand, the same
 //! output (I-03); after an error what comes is thrown away (I-04). PROTOCOL §7.1, §7.2.
 
 use std::collections::VecDeque;
