@@ -10,6 +10,8 @@
 //! | `cursor` | [`Cursor`]: a player's place in a log |
 //! | `directory` | [`Directory`]: name → owner, shared by all workers |
 //! | `mail` | [`Mail`]: what workers tell each other; [`Post`]: where it is left |
+//! | `effect` | [`Effect`]: what a call means for connections |
+//! | `settings` | [`Settings`]: the operator's wishes |
 //!
 //! Invariants: a stream has at most one source at a time; every player of a stream sees the frames
 //! of its log in order, each once; mail that belongs to an older [`Run`] changes nothing. After any
@@ -17,29 +19,32 @@
 
 mod cursor;
 mod directory;
+mod effect;
 mod log;
 mod mail;
 mod mirrors;
 mod publication;
+mod settings;
 mod stream;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use slab::Slab;
 
 pub use cursor::{Cursor, LagLimits, Source};
 pub use directory::{Claim, Directory, Ended, Found, Granted, Policy, Taken, Tally};
+pub use effect::{Effect, End, Joined};
 pub use log::{Log, LogLimits};
 pub use mail::{Mail, Opened, Post};
 pub use publication::{Publication, Report};
+pub use settings::Settings;
 pub use stream::Stream;
 
-use crate::config::{Config, GopCache};
-use crate::ids::{ConnId, PlayerId, Run, StreamName, StreamRef, WorkerId};
+use crate::ids::{PlayerId, Run, StreamName, StreamRef, WorkerId};
 use crate::rtmp::message::Message;
 use crate::time::Millis;
-use std::net::IpAddr;
 use stream::{Held, Mirror, Role, Waiting};
 
 /// The streams of one worker. See the module head.
@@ -53,89 +58,6 @@ pub struct Live {
     last_epoch: u32,
     dirty: Vec<u32>,
     effects: Vec<Effect>,
-}
-
-/// The operator's settings as far as streams go.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// `--gop-cache`.
-    pub gop_cache: GopCache,
-    /// What a log may hold.
-    pub log: LogLimits,
-    /// `--reconnect-grace` in ms.
-    pub grace_ms: u64,
-    /// `--grace-on-clean-end`.
-    pub grace_on_clean_end: bool,
-    /// `--play-wait` in ms.
-    pub play_wait_ms: u64,
-    /// `--linger` in ms.
-    pub linger_ms: u64,
-    /// `--chunk-size`.
-    pub chunk_size: u32,
-}
-
-/// What the host has to do to connections after a call.
-#[derive(Debug)]
-pub enum Effect {
-    /// A waiting player can start with this cursor.
-    Start {
-        /// The player.
-        player: PlayerId,
-        /// The stream.
-        stream: StreamRef,
-        /// Its place.
-        cursor: Cursor,
-    },
-    /// A waiting player has waited long enough.
-    NotFound {
-        /// The player.
-        player: PlayerId,
-    },
-    /// A local publisher lost its name to another.
-    Evict {
-        /// Its connection.
-        conn: ConnId,
-        /// The run it had.
-        run: Run,
-    },
-}
-
-/// Answer to a play request.
-#[derive(Debug)]
-pub enum Joined {
-    /// It starts now.
-    Now(StreamRef, Cursor),
-    /// The stream is not there yet; an [`Effect`] follows.
-    Waiting(StreamRef),
-}
-
-/// How a publication ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// The publisher said so.
-    Clean,
-    /// Its connection is gone.
-    Lost,
-}
-
-impl Settings {
-    /// The part of the configuration that concerns streams.
-    #[must_use]
-    pub fn new(config: &Config) -> Self {
-        Self {
-            gop_cache: config.gop_cache,
-            log: LogLimits {
-                bytes: usize::try_from(config.log_bytes).unwrap_or(usize::MAX),
-                frames: config.log_frames,
-                lag_ms: config.max_lag_ms,
-            },
-            grace_ms: config.reconnect_grace_ms,
-            grace_on_clean_end: config.grace_on_clean_end,
-            play_wait_ms: config.play_wait_ms,
-            linger_ms: config.linger_ms,
-            chunk_size: config.chunk_size,
-        }
-    }
 }
 
 impl Live {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::frame::{Lane, wire_head};
 use crate::codec::{self, Codec, Media, Part, Tag};
+use crate::limits::{HEADERS_BYTES_MAX, METADATA_BYTES_MAX};
 use crate::media::{Frame, Taste};
 use crate::rtmp::amf0;
 use crate::rtmp::chunk::write_message;
@@ -69,36 +70,13 @@ impl Headers {
     }
 
     fn note_metadata(&mut self, frame: &Arc<Frame>) {
-        self.metadata = match data_name(frame.payload()) {
-            Some(b"@clearDataFrame") => None,
-            _ if frame.payload().len() > METADATA_BYTES_MAX => return,
-            _ => Some(Arc::clone(frame)),
-        };
+        let kept = !is_clear(frame.payload()) && frame.payload().len() <= METADATA_BYTES_MAX;
+        self.metadata = kept.then(|| Arc::clone(frame));
     }
 
     fn note_track(&mut self, tag: Tag, frame: &Arc<Frame>) {
-        let known = self
-            .tracks
-            .iter()
-            .position(|t| t.media == tag.media && t.track == tag.track);
-        let place = match known {
-            Some(place) => place,
-            None => {
-                if self.tracks.iter().filter(|t| t.media == tag.media).count() >= TRACKS_MAX {
-                    return;
-                }
-                self.tracks.push(TrackHeaders {
-                    media: tag.media,
-                    track: tag.track,
-                    codec: tag.codec,
-                    config: None,
-                    channels: None,
-                    color: None,
-                });
-                self.tracks.len() - 1
-            }
-        };
-        let Some(track) = self.tracks.get_mut(place) else {
+        let held_bytes = self.memory_bytes();
+        let Some(track) = self.track_mut(&tag) else {
             return;
         };
         if track.codec != tag.codec {
@@ -112,10 +90,32 @@ impl Headers {
             Part::ColorInfo => &mut track.color,
             _ => return,
         };
-        let empty = usize::try_from(tag.body_at).is_ok_and(|at| frame.payload().len() <= at);
-        if !(empty && slot.is_some()) {
-            *slot = Some(Arc::clone(frame));
+        if tag.body(frame.payload()).is_empty() && slot.is_some() {
+            return;
         }
+        // Nobody's real configuration is that large: it is relayed, but not kept.
+        let fits = held_bytes + frame.memory_bytes() <= HEADERS_BYTES_MAX;
+        *slot = fits.then(|| Arc::clone(frame));
+    }
+
+    /// The headers of a message's track, made room for if it is new.
+    fn track_mut(&mut self, tag: &Tag) -> Option<&mut TrackHeaders> {
+        let same = |t: &TrackHeaders| t.media == tag.media && t.track == tag.track;
+        if let Some(place) = self.tracks.iter().position(same) {
+            return self.tracks.get_mut(place);
+        }
+        if self.tracks.iter().filter(|t| t.media == tag.media).count() >= TRACKS_MAX {
+            return None;
+        }
+        self.tracks.push(TrackHeaders {
+            media: tag.media,
+            track: tag.track,
+            codec: tag.codec,
+            config: None,
+            channels: None,
+            color: None,
+        });
+        self.tracks.last_mut()
     }
 
     /// The metadata message, if one is known.
@@ -164,14 +164,20 @@ impl Headers {
 
 /// Name of a data message (`onMetaData`, …), if it starts with a string.
 #[must_use]
-pub(crate) fn data_name(payload: &[u8]) -> Option<&[u8]> {
+fn data_name(payload: &[u8]) -> Option<&[u8]> {
     amf0::first_string(payload).map(|(name, _)| name)
+}
+
+/// A publisher's wish to forget the metadata; for the server, not for players (C-90).
+#[must_use]
+pub(super) fn is_clear(payload: &[u8]) -> bool {
+    data_name(payload) == Some(b"@clearDataFrame")
 }
 
 /// A data message that belongs to the headers.
 #[must_use]
-pub(crate) fn is_metadata(payload: &[u8]) -> bool {
-    matches!(data_name(payload), Some(b"onMetaData" | b"@clearDataFrame"))
+fn is_metadata(payload: &[u8]) -> bool {
+    data_name(payload) == Some(b"onMetaData") || is_clear(payload)
 }
 
 impl Lane {
@@ -190,6 +196,3 @@ impl Lane {
 
 /// Tracks kept per kind (M-54).
 const TRACKS_MAX: usize = 16;
-
-/// Longest metadata message kept for late joiners (RELIABILITY §4); longer ones are only relayed.
-const METADATA_BYTES_MAX: usize = 64 << 10;

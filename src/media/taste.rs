@@ -36,7 +36,7 @@ impl Taste {
     #[must_use]
     pub fn choose<'a>(&self, frame: &'a Frame) -> Option<&'a Frame> {
         let Some(tag) = frame.tag() else {
-            return Some(frame);
+            return (!frame.is_clear()).then_some(frame);
         };
         if is_legacy(tag) {
             return Some(frame);

@@ -35,6 +35,7 @@ pub use token::BELL;
 
 use crate::config::Config;
 use crate::ids::{ConnId, PlayerId, WorkerId};
+use crate::limits::{CONTROL_BYTES_MAX, HEADERS_BYTES_MAX, SCRATCH_BYTES};
 use crate::live::{Directory, LagLimits, Live, Mail, Settings};
 use crate::mesh::{Park, Port};
 use crate::rtmp::server::{ServerSession, SessionConfig};
@@ -155,7 +156,7 @@ impl Worker {
             flush_queue: VecDeque::new(),
             read_queue: VecDeque::new(),
             dead: Vec::new(),
-            scratch: vec![0; READ_BUDGET_BYTES].into_boxed_slice(),
+            scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             heads: Vec::new(),
             players: Vec::new(),
             due: Vec::new(),
@@ -271,7 +272,7 @@ impl Worker {
     /// Reads one connection, up to a turn's budget.
     fn read(&mut self, id: ConnId, now: Millis) {
         let mut scratch = std::mem::take(&mut self.scratch);
-        let mut budget = READ_BUDGET_BYTES;
+        let mut budget = SCRATCH_BYTES;
         while budget > 0 {
             let Some(conn) = self.conns.find(id) else {
                 break;
@@ -455,7 +456,7 @@ impl Worker {
         if !conn.writable {
             conn.collect();
             let owed = conn.control_owed();
-            if owed > CONTROL_BYTES_MAX {
+            if owed > CONTROL_BYTES_MAX + HEADERS_BYTES_MAX {
                 conn.cut(CloseReason::TooMuchControl { owed });
                 self.dead.push(id);
             }
@@ -477,15 +478,9 @@ impl Worker {
     }
 }
 
-/// Bytes one connection may read in a turn, and the size of the one buffer all reads share.
-const READ_BUDGET_BYTES: usize = 256 << 10;
-
 /// Players flushed before the loop looks at its sockets again: bounds how long ingest waits behind
 /// a hot stream.
 const FLUSHES_MAX: usize = 512;
-
-/// Control bytes a connection may owe: replies, and one set of headers.
-const CONTROL_BYTES_MAX: usize = 512 << 10;
 
 /// Connections accepted in a turn.
 const ACCEPTS_MAX: usize = 64;
