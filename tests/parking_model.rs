@@ -23,10 +23,10 @@ fn a_sleep_that_two_senders_meet_always_ends() {
 }
 
 /// Many sleeps by two senders are too much for an exhaustive search (more than five minutes), so
-/// this one is bounded; what it leaves out needs three preemptions in more than one sleep.
+/// this one allows three preemptions a run. Six were tried once: 72 s, no wake lost.
 #[test]
 fn no_wake_is_lost_with_two_senders_and_many_sleeps() {
-    check_within(Some(2), World::<Whole>::run, 2, 1);
+    check_within(Some(3), World::<Whole>::run, 2, 1);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn two_senders_without_fences_lose_a_wake() {
 #[test]
 #[should_panic(expected = "deadlock")]
 fn two_senders_and_many_sleeps_without_fences_lose_a_wake() {
-    check_within(Some(2), World::<Broken<false, false>>::run, 2, 1);
+    check_within(Some(3), World::<Broken<false, false>>::run, 2, 1);
 }
 
 /// Searches everything.

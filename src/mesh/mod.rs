@@ -17,6 +17,7 @@ use mio::Waker;
 pub use self::parking::Park;
 pub use self::port::{Port, Tally};
 use crate::ids::WorkerId;
+use crate::limits::MeshLimits;
 
 /// Builds the ports of a process, all at once: they are useless apart.
 #[derive(Debug)]
@@ -70,24 +71,5 @@ pub trait Weigh {
     /// mirror starts afresh (a snapshot) or ends with this mail.
     fn ends_lag(&self) -> bool {
         false
-    }
-}
-
-/// Bounds of one inbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MeshLimits {
-    /// Letters waiting in the inbox.
-    pub letters: usize,
-    /// Media payload in flight to the inbox, in bytes. At least the largest message, or a frame of
-    /// that size could never pass.
-    pub media_bytes: usize,
-}
-
-impl Default for MeshLimits {
-    fn default() -> Self {
-        Self {
-            letters: 1_024,
-            media_bytes: 64 << 20,
-        }
     }
 }

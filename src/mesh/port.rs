@@ -334,14 +334,14 @@ impl Drop for Freight {
 /// Makes an inbox: what the senders share, and what the receiver keeps.
 pub(super) fn inbox<M>(waker: Option<Waker>, limits: MeshLimits) -> (Side<M>, Inbox<M>) {
     // A capacity of 0 would be a rendezvous channel: nothing would ever be sent.
-    let (to, letters) = bounded(limits.letters.max(1));
+    let (to, letters) = bounded(limits.letters_max.max(1));
     let bell = Arc::new(Bell {
         parking: Parking::default(),
         waker,
     });
     let gauge = Arc::new(Gauge {
         bytes: AtomicUsize::new(0),
-        limit: limits.media_bytes,
+        limit: limits.bytes_max,
     });
     (
         Side {

@@ -6,6 +6,7 @@ use mio::{Events, Poll, Token};
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::Config;
 use crate::mesh::Mesh;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +57,8 @@ fn pair(letters: usize, media_bytes: usize) -> (Port<Note>, Port<Note>) {
         1,
         Vec::new(),
         MeshLimits {
-            letters,
-            media_bytes,
+            letters_max: letters,
+            bytes_max: media_bytes,
         },
     )
     .into_iter();
@@ -178,8 +179,8 @@ fn a_stream_that_lags_does_not_hold_up_another() {
 #[test]
 fn a_peer_that_lags_does_not_hold_up_another() {
     let limits = MeshLimits {
-        letters: 1,
-        media_bytes: 1_000,
+        letters_max: 1,
+        bytes_max: 1_000,
     };
     let mut ports: Vec<Port<Note>> = Mesh::build(2, Vec::new(), limits);
     for n in 0..3 {
@@ -268,7 +269,7 @@ fn a_worker_may_write_to_itself_and_will_not_sleep_on_it() {
 
 #[test]
 fn the_boot_port_is_one_more_and_reaches_every_worker() {
-    let mut ports: Vec<Port<Note>> = Mesh::build(3, Vec::new(), MeshLimits::default());
+    let mut ports: Vec<Port<Note>> = Mesh::build(3, Vec::new(), MeshLimits::of(&Config::default()));
     assert_eq!(ports.len(), 4);
     let mut boot = ports.pop().unwrap();
     assert_eq!(boot.me(), WorkerId(3));
@@ -294,7 +295,7 @@ fn a_lagging_set_never_outgrows_its_bound() {
 fn a_sleeper_is_rung_through_its_poll_and_only_once() {
     let mut poll = Poll::new().unwrap();
     let waker = Waker::new(poll.registry(), Token(7)).unwrap();
-    let mut ports = Mesh::build(1, vec![Some(waker)], MeshLimits::default());
+    let mut ports = Mesh::build(1, vec![Some(waker)], MeshLimits::of(&Config::default()));
     let mut boot = ports.pop().unwrap();
     let mut worker = ports.pop().unwrap();
     assert_eq!(worker.park(), Park::Sleep);
@@ -323,8 +324,8 @@ fn threads_that_sleep_whenever_they_can_get_every_letter() {
         2,
         vec![Some(waker)],
         MeshLimits {
-            letters: 64,
-            media_bytes: 1,
+            letters_max: 64,
+            bytes_max: 1,
         },
     );
     let mut receiver = ports.remove(0);
