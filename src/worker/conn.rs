@@ -94,7 +94,7 @@ pub(super) enum CloseReason {
     Peer,
     #[error("{0}")]
     Protocol(#[from] rtmp::Error),
-    #[error("{0}")]
+    #[error("connection lost: {0}")]
     Io(io::ErrorKind),
     #[error("refused: {0}")]
     Refused(Refusal),

@@ -34,8 +34,10 @@ impl Worker {
             return;
         };
         if conn.session.is_closing() {
-            let refusal = Refusal::new(code::PUBLISH_REJECTED, "the request was not acceptable");
-            self.close(id, CloseReason::Refused(refusal), now);
+            // The session refused by itself: a name that cannot be, a second connect.
+            let refusal = conn.session.refusal().cloned();
+            let reason = refusal.map_or(CloseReason::Peer, CloseReason::Refused);
+            self.close(id, reason, now);
         } else if !conn.session.out().is_empty() {
             self.queue_flush(id);
         }
