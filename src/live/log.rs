@@ -247,3 +247,107 @@ impl Log {
 
 /// A GOP older than this is not kept for joiners: they would see video from too long ago (G-04).
 const GOP_AGE_MAX_MS: u64 = 20_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::tests::{LIMITS, fill, frame, inter, key, sound};
+    use crate::media::Lane;
+
+    #[test]
+    fn the_oldest_frames_go_when_the_log_is_full() {
+        let mut log = Log::new(LogLimits {
+            frames: 3,
+            ..LIMITS
+        });
+        let frames = [key(0), inter(40), inter(80), inter(120), inter(160)];
+        fill(&mut log, &mut Arc::default(), &frames, Millis(0));
+        assert_eq!((log.first(), log.head()), (Seq(2), Seq(5)));
+        assert_eq!(log.newest_join(), None, "the key frame is gone");
+        assert!(log.frame(Seq(1)).is_none() && log.frame(Seq(5)).is_none());
+    }
+
+    #[test]
+    fn bytes_bound_the_log_too() {
+        let bytes = 2 * key(0).memory_bytes();
+        let mut log = Log::new(LogLimits { bytes, ..LIMITS });
+        fill(
+            &mut log,
+            &mut Arc::default(),
+            &[key(0), key(40), key(80)],
+            Millis(0),
+        );
+        assert_eq!((log.first(), log.memory_bytes()), (Seq(1), bytes));
+    }
+
+    #[test]
+    fn old_frames_stay_as_long_as_they_are_the_newest_gop() {
+        let mut log = Log::new(LogLimits {
+            lag_ms: 1_000,
+            ..LIMITS
+        });
+        fill(
+            &mut log,
+            &mut Arc::default(),
+            &[key(0), inter(40)],
+            Millis(0),
+        );
+        fill(
+            &mut log,
+            &mut Arc::default(),
+            &[inter(5_000)],
+            Millis(5_000),
+        );
+        assert_eq!(log.first(), Seq(0));
+        fill(&mut log, &mut Arc::default(), &[key(5_040)], Millis(5_040));
+        assert_eq!(log.first(), Seq(2));
+    }
+
+    #[test]
+    fn a_gop_without_end_is_not_kept() {
+        let mut log = Log::new(LIMITS);
+        fill(&mut log, &mut Arc::default(), &[key(0)], Millis(0));
+        fill(
+            &mut log,
+            &mut Arc::default(),
+            &[inter(1)],
+            Millis(GOP_AGE_MAX_MS + 1),
+        );
+        assert_eq!((log.first(), log.newest_join()), (Seq(1), None));
+    }
+
+    #[test]
+    fn every_place_knows_the_headers_that_were_valid_there() {
+        let mut log = Log::new(LogLimits {
+            frames: 5,
+            ..LIMITS
+        });
+        let mut headers = Arc::default();
+        let config = frame(Lane::Video, false, true, 0);
+        fill(
+            &mut log,
+            &mut headers,
+            &[sound(0), config, key(40)],
+            Millis(0),
+        );
+        let held = |log: &Log, seq| log.headers_at(Seq(seq)).map(|h| h.configs().count());
+        assert_eq!(
+            [held(&log, 0), held(&log, 1), held(&log, 2)],
+            [Some(0), Some(0), Some(1)]
+        );
+        fill(&mut log, &mut headers, &vec![inter(80); 4], Millis(0));
+        assert_eq!(
+            [held(&log, 1), held(&log, 2), held(&log, 7)],
+            [None, Some(1), None]
+        );
+    }
+
+    #[test]
+    fn a_snapshot_begins_at_the_newest_join_point() {
+        let mut log = Log::new(LIMITS);
+        let frames = [key(0), inter(40), key(80), sound(90), inter(120)];
+        fill(&mut log, &mut Arc::default(), &frames, Millis(0));
+        let times: Vec<u64> = log.since_join().iter().map(|f| f.timestamp_ms()).collect();
+        assert_eq!(times, [80, 90, 120]);
+    }
+}

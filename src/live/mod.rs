@@ -26,6 +26,8 @@ mod mirrors;
 mod publication;
 mod settings;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
