@@ -196,3 +196,142 @@ impl Lane {
 
 /// Tracks kept per kind (M-54).
 const TRACKS_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Enhanced, Multitrack};
+    use crate::limits::ReaderLimits;
+    use crate::media::Traits;
+    use crate::rtmp::caps::Caps;
+    use crate::rtmp::chunk::ChunkReader;
+
+    fn frame(lane: Lane, payload: &[u8]) -> Arc<Frame> {
+        let tag = match lane {
+            Lane::Audio => codec::audio(payload).ok(),
+            Lane::Video => codec::video(payload).ok(),
+            Lane::Data => None,
+        };
+        let header = lane.is_header(tag.as_ref(), payload);
+        let traits = Traits {
+            lane,
+            join: false,
+            header,
+        };
+        Arc::new(Frame::build(
+            Body::with_payload(payload),
+            traits,
+            tag,
+            0,
+            128,
+        ))
+    }
+
+    fn noted(frames: &[(Lane, &[u8])]) -> Headers {
+        let mut headers = Headers::default();
+        for (lane, payload) in frames {
+            headers.note(&frame(*lane, payload));
+        }
+        headers
+    }
+
+    fn payloads(headers: &Headers) -> Vec<&[u8]> {
+        headers.frames().map(|frame| frame.payload()).collect()
+    }
+
+    const AVC: &[u8] = &[0x17, 0, 0, 0, 0, 1];
+    const AAC: &[u8] = &[0xAF, 0, 0x12, 0x10];
+    const AV1: &[u8] = b"\x90av01\x81\x00";
+    const METADATA: &[u8] = b"\x02\x00\x0aonMetaData\x05";
+
+    #[test]
+    fn headers_go_out_as_metadata_audio_video_whatever_order_they_came_in() {
+        let headers = noted(&[
+            (Lane::Video, AVC),
+            (Lane::Audio, AAC),
+            (Lane::Data, METADATA),
+        ]);
+        assert_eq!(payloads(&headers), [METADATA, AAC, AVC]);
+    }
+
+    #[test]
+    fn an_empty_av1_config_does_not_replace_a_real_one() {
+        let headers = noted(&[(Lane::Video, AV1), (Lane::Video, b"\x90av01")]);
+        assert_eq!(payloads(&headers), [AV1]);
+        let headers = noted(&[(Lane::Video, b"\x90av01"), (Lane::Video, AV1)]);
+        assert_eq!(payloads(&headers), [AV1]);
+    }
+
+    #[test]
+    fn a_new_config_replaces_the_old_one_and_another_codec_forgets_it() {
+        let newer: &[u8] = &[0x17, 0, 0, 0, 0, 2];
+        assert_eq!(
+            payloads(&noted(&[(Lane::Video, AVC), (Lane::Video, newer)])),
+            [newer]
+        );
+        assert_eq!(
+            payloads(&noted(&[(Lane::Video, AVC), (Lane::Video, AV1)])),
+            [AV1]
+        );
+    }
+
+    #[test]
+    fn a_list_of_configs_is_kept_track_by_track() {
+        // 0x96: key, multitrack; 0x10: many tracks of one codec, sequence start.
+        let list = b"\x96\x10avc1\x00\x00\x00\x01\xAA\x01\x00\x00\x01\xBB";
+        let headers = noted(&[(Lane::Video, list)]);
+        let tracks: Vec<u8> = headers
+            .configs()
+            .filter_map(|f| f.tag())
+            .map(|t| t.track)
+            .collect();
+        assert_eq!(tracks, [0, 1]);
+        assert!(
+            headers
+                .configs()
+                .all(|f| f.tag().is_some_and(|tag| !tag.many_tracks))
+        );
+    }
+
+    #[test]
+    fn no_more_than_sixteen_tracks_are_kept() {
+        let mut headers = Headers::default();
+        for track in 0..40 {
+            let one = [b"\x96\x00avc1".as_slice(), &[track, 0xAA]].concat();
+            headers.note(&frame(Lane::Video, &one));
+        }
+        assert_eq!(headers.configs().count(), TRACKS_MAX);
+    }
+
+    #[test]
+    fn metadata_is_forgotten_on_request_and_never_kept_when_it_is_huge() {
+        let clear: &[u8] = b"\x02\x00\x0f@clearDataFrame";
+        assert!(
+            noted(&[(Lane::Data, METADATA), (Lane::Data, clear)])
+                .metadata()
+                .is_none()
+        );
+        let huge = [METADATA, &vec![0; METADATA_BYTES_MAX]].concat();
+        assert!(
+            noted(&[(Lane::Data, METADATA), (Lane::Data, &huge)])
+                .metadata()
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn a_player_gets_headers_with_the_time_and_the_stream_it_starts_at() {
+        let headers = noted(&[(Lane::Video, AVC), (Lane::Audio, AAC)]);
+        let taste = Taste::new(&Caps::default(), Enhanced::Forward, Multitrack::Capable);
+        let mut out = Vec::new();
+        headers.write(&taste, 20_000_000, 7, &mut out);
+        let mut reader = ChunkReader::new(ReaderLimits::PUBLISHER);
+        let mut input = out.as_slice();
+        for payload in [AAC, AVC] {
+            let message = reader.read(&mut input).unwrap().unwrap();
+            assert_eq!((message.timestamp, message.stream_id), (20_000_000, 7));
+            assert_eq!(message.payload(), payload);
+        }
+        assert!(input.is_empty());
+    }
+}
