@@ -33,6 +33,8 @@ fn the_same_source_takes_its_name_back_at_once_and_players_stay() {
         stage.carry_on(&mut again);
         assert_evicted(&mut stage.publisher);
         stage.assert_one_stream();
+        let (loser, _players) = stage.without_publisher();
+        drop(loser);
         server.line_with("taken over by another encoder");
     }
 }
@@ -125,7 +127,7 @@ fn the_socket_of_a_killed_publisher_frees_its_name_at_once_under_every_rule() {
 
 #[test]
 fn a_publisher_that_sends_nothing_is_ended_and_its_name_is_free() {
-    let flags = ["--publish-idle", "500ms", "--reconnect-grace", "500ms"];
+    let flags = ["--publish-idle", "1s", "--reconnect-grace", "500ms"];
     let server = TestServer::start(&[&flags[..], &["--takeover", "1h"]].concat());
     let mut stage = Stage::on(&server, 0);
     let trace = stage.publisher.link.trace.clone().unwrap();
@@ -145,7 +147,7 @@ fn a_publisher_that_sends_nothing_is_ended_and_its_name_is_free() {
 
 #[test]
 fn data_alone_does_not_keep_a_silent_publisher_alive() {
-    let server = TestServer::start(&["--publish-idle", "600ms"]);
+    let server = TestServer::start(&["--publish-idle", "1s"]);
     let mut stage = Stage::on(&server, 0);
     let until = Instant::now() + PATIENCE;
     let closed = loop {
