@@ -145,13 +145,10 @@ impl Cursor {
     }
 
     fn skip(&mut self, log: &Log, limits: LagLimits, now: Millis) -> u64 {
-        let evicted = self.next < log.first();
-        let behind = evicted
-            || log.lag_ms(self.next, now) > limits.ms
-            || log.lag_bytes(self.next) > limits.bytes;
-        if !behind {
+        if !self.is_behind(log, limits, now) {
             return 0;
         }
+        let evicted = self.next < log.first();
         let target = match log.newest_join() {
             Some(join) if join > self.next => join,
             _ if evicted => log.head(),
@@ -162,6 +159,14 @@ impl Cursor {
         self.next = target;
         self.fresh = true;
         lost
+    }
+
+    /// It lies further back than it may: once the cut frame is finished, it has to skip.
+    #[must_use]
+    pub fn is_behind(&self, log: &Log, limits: LagLimits, now: Millis) -> bool {
+        self.next < log.first()
+            || log.lag_ms(self.next, now) > limits.ms
+            || log.lag_bytes(self.next) > limits.bytes
     }
 
     /// A frame has been begun and not finished: nothing else may be written before its rest.
