@@ -345,7 +345,14 @@ fn enhanced_configs() -> Vec<Piece> {
 
 /// One picture and one audio frame in the new form.
 fn enhanced_avc_and_aac(number: u64) -> [Piece; 2] {
-    let (key, first) = (number % 25 == 0, if number % 25 == 0 { 0x91 } else { 0xA1 });
+    let (key, first) = (
+        number.is_multiple_of(25),
+        if number.is_multiple_of(25) {
+            0x91
+        } else {
+            0xA1
+        },
+    );
     let picture = enhanced(first, b"avc1", &avc_track_body(number, key, 300));
     let frame = enhanced(0x91, b"mp4a", &aac_frame(number)[2..]);
     [video(number, picture), sound(number, frame)]
@@ -353,7 +360,10 @@ fn enhanced_avc_and_aac(number: u64) -> [Piece; 2] {
 
 /// The same in the old form.
 fn plain_avc_and_aac(number: u64) -> [Vec<u8>; 2] {
-    [avc_frame(number, number % 25 == 0, 300), aac_frame(number)]
+    [
+        avc_frame(number, number.is_multiple_of(25), 300),
+        aac_frame(number),
+    ]
 }
 
 /// The same packet behind a nanosecond offset of 999,999.
