@@ -52,6 +52,8 @@ fn a_drain_gives_players_everything_tells_them_and_exits_with_0() {
             assert_eq!(tally.audio.last, Some(camera.sounds() - 1));
         }
         served_to_the_end(witness);
+        publisher.until_closed();
+        drop(publisher);
         let status = server.exit(PATIENCE).expect("an end within the drain");
         assert_eq!(status.code(), Some(0));
         server.line_with("stopped: drained");

@@ -182,6 +182,35 @@ fn a_skipping_player_gets_the_newest_headers_before_its_key_frame() {
     );
 }
 
+#[test]
+fn a_slow_player_gets_the_end_of_its_show_and_nothing_of_the_next_under_the_same_name() {
+    let server = TestServer::start(&["--send-buffer", "16KiB"]);
+    let mut camera = Camera::plain().picture_bytes(4_000);
+    let mut publisher = Publisher::start(server.rtmp, "live/cam", &camera).unwrap();
+    let mut slow: Vec<Player> = (0..6).map(|_| sleeper(&server)).collect();
+    let mut witness = Player::connect(server.rtmp, "live/cam").unwrap();
+    publisher.pieces(&camera.before(250)).unwrap();
+    publisher.stop();
+    witness.until_ended();
+    let sounds = camera.sounds();
+    // The next show is told apart by its times.
+    let mut camera = Camera::plain().starting_at(1_000_000);
+    let mut publisher = Publisher::start(server.rtmp, "live/cam", &camera).unwrap();
+    let mut next = Player::connect(server.rtmp, "live/cam").unwrap();
+    publisher.pieces(&camera.before(50)).unwrap();
+    next.until_picture(49);
+    next.tally.assert_whole();
+    assert_eq!(next.tally.video.first_timestamp, Some(1_000_000));
+    for player in &mut slow {
+        player.until_ended();
+        player.until_closed();
+        player.tally.assert_whole();
+        let last = (player.tally.video.last, player.tally.audio.last);
+        assert_eq!(last, (Some(249), Some(sounds - 1)));
+        assert_eq!(player.tally.video.last_timestamp, Some(249 * 40));
+    }
+}
+
 /// A player with hardly any kernel buffer that has been accepted and then stops reading.
 fn sleeper(server: &TestServer) -> Player {
     let dial = Dial::new(server.rtmp).receive_buffer(4_096);

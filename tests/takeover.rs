@@ -196,6 +196,33 @@ fn twenty_publishers_in_a_row_leave_one_stream_and_one_publisher() {
     assert!(alive.is_none(), "the last one was told {alive:?}");
 }
 
+#[test]
+fn of_many_that_come_at_once_exactly_one_gets_the_name() {
+    let server = TestServer::with_workers(4, &["--on-duplicate", "reject"]);
+    for round in 0..5 {
+        let (address, name) = (server.rtmp, format!("live/rush{round}"));
+        let rush: Vec<_> = (0..12)
+            .map(|_| {
+                let name = name.clone();
+                thread::spawn(move || Publisher::connect(address, &name))
+            })
+            .collect();
+        let ends: Vec<_> = rush.into_iter().map(|one| one.join().unwrap()).collect();
+        let (won, lost): (Vec<_>, Vec<_>) = ends.into_iter().partition(Result::is_ok);
+        assert_eq!(won.len(), 1, "round {round}");
+        for failure in lost.into_iter().filter_map(Result::err) {
+            assert_eq!(failure.code(), code::BAD_NAME);
+        }
+        let mut publisher = won.into_iter().flatten().next().unwrap();
+        let mut camera = Camera::plain();
+        let mut player = Player::connect(address, &name).unwrap();
+        publisher.open(&camera).unwrap();
+        publisher.pieces(&camera.before(25)).unwrap();
+        player.until_picture(24);
+        player.tally.assert_whole();
+    }
+}
+
 /// A stream of 25 pictures with a player on each of the first two workers.
 struct Stage<P = Publisher> {
     publisher: P,
