@@ -12,7 +12,7 @@
 //!
 //! | floor | modules | what lives there |
 //! |---|---|---|
-//! | 0 ground | [`ids`], [`time`], [`limits`], [`config`], [`wire`], [`wheel`] | names, bounds, timers |
+//! | 0 ground | [`ids`], [`time`], [`limits`], [`config`], [`wire`], [`wheel`] | names, bounds |
 //! | 1 protocol | [`rtmp`], [`codec`] | RTMP as state machines; what is in a message |
 //! | 2 media | [`media`] | [`media::Frame`], timestamps, headers |
 //! | 3 live | [`live`] | streams, logs, cursors, the directory, mail |

@@ -159,21 +159,21 @@ pub fn worst_case(config: &Config) -> MemorySum {
         ("inboxes", workers, wide(config.mesh_bytes), "--mesh-bytes"),
         ("workers", workers, per_worker, "read buffer and stack"),
     ];
+    MemorySum {
+        terms: terms.map(MemoryTerm::from).into(),
+        kernel: vec![kernel_term(config, connections)],
+    }
+}
+
+/// What the kernel holds in send buffers.
+fn kernel_term(config: &Config, connections: u64) -> MemoryTerm {
     // The kernel doubles SO_SNDBUF for its own book-keeping; 4 MiB is tcp_wmem's usual ceiling.
     let send = match wide(config.send_buffer) {
         0 => 4 << 20,
         asked => asked.saturating_mul(2),
     };
-    let kernel = [(
-        "kernel send buffers",
-        connections,
-        send,
-        "--send-buffer, doubled",
-    )];
-    MemorySum {
-        terms: terms.map(MemoryTerm::from).into(),
-        kernel: kernel.map(MemoryTerm::from).into(),
-    }
+    let name = "kernel send buffers";
+    MemoryTerm::from((name, connections, send, "--send-buffer, doubled"))
 }
 
 impl From<(&'static str, u64, u64, &'static str)> for MemoryTerm {

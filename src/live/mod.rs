@@ -346,17 +346,27 @@ impl Live {
         std::mem::take(&mut self.effects)
     }
 
-    /// Appends every player of every stream with news since the last call.
-    pub fn drain_dirty(&mut self, players: &mut Vec<PlayerId>) {
-        for index in self.dirty.drain(..) {
-            let stream = usize::try_from(index)
+    /// Appends every player of every stream with news since its last flush, and says when the
+    /// streams that are still gathering (`--merge-ms`) want to be asked again.
+    pub fn drain_dirty(&mut self, now: Millis, players: &mut Vec<PlayerId>) -> Millis {
+        let merge_ms = self.settings.merge_ms;
+        let mut due = Millis::NEVER;
+        let streams = &mut self.streams;
+        self.dirty.retain(|index| {
+            let stream = usize::try_from(*index)
                 .ok()
-                .and_then(|i| self.streams.get_mut(i));
-            if let Some(stream) = stream {
-                stream.dirty = false;
-                players.extend_from_slice(&stream.players);
+                .and_then(|i| streams.get_mut(i));
+            let Some(stream) = stream else { return false };
+            if now < stream.flush_at && !stream.is_ended() {
+                due = due.min(stream.flush_at);
+                return true;
             }
-        }
+            stream.flush_at = next_flush(stream.flush_at, now, merge_ms);
+            stream.dirty = false;
+            players.extend_from_slice(&stream.players);
+            false
+        });
+        due
     }
 
     /// Streams on this worker, mirrors included.
@@ -531,4 +541,11 @@ impl Live {
             );
         }
     }
+}
+
+/// The window's next end on a grid of its own, so that windows do not drift apart from the media; a
+/// stream that was quiet for longer starts a new grid.
+fn next_flush(last: Millis, now: Millis, merge_ms: u64) -> Millis {
+    let next = last + merge_ms;
+    if next > now { next } else { now + merge_ms }
 }

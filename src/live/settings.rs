@@ -18,6 +18,8 @@ pub struct Settings {
     pub play_wait_ms: u64,
     /// `--linger` in ms.
     pub linger_ms: u64,
+    /// `--merge-ms`.
+    pub merge_ms: u64,
     /// `--chunk-size`.
     pub chunk_size: u32,
 }
@@ -37,6 +39,7 @@ impl Settings {
             grace_on_clean_end: config.grace_on_clean_end,
             play_wait_ms: config.play_wait_ms,
             linger_ms: config.linger_ms,
+            merge_ms: config.merge_ms,
             chunk_size: config.chunk_size,
         }
     }

@@ -28,6 +28,8 @@ pub struct Stream {
     pub(super) tally: Option<Arc<Tally>>,
     /// New frames since the last flush.
     pub(super) dirty: bool,
+    /// No flush before this time (`--merge-ms`).
+    pub(super) flush_at: Millis,
 }
 
 /// Where the frames of a stream come from.
@@ -88,6 +90,7 @@ impl Stream {
             registered: false,
             tally: None,
             dirty: false,
+            flush_at: Millis(0),
         }
     }
 

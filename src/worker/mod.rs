@@ -90,6 +90,8 @@ pub struct Worker {
     players: Vec<PlayerId>,
     due: Vec<ConnId>,
     next_tick: Millis,
+    /// When a stream that gathers wants to be flushed.
+    merge_due: Millis,
     started: Instant,
     seed: [u8; 32],
     /// Set while draining.
@@ -161,6 +163,7 @@ impl Worker {
             players: Vec::new(),
             due: Vec::new(),
             next_tick: Millis(0),
+            merge_due: Millis::NEVER,
             started: seed.started,
             seed: seed.seed,
             drain_until: None,
@@ -220,7 +223,7 @@ impl Worker {
     /// How long nothing is due; `None` for ever.
     fn sleep(&self, now: Millis) -> Option<Duration> {
         let mut due = self.wheel.next_due().unwrap_or(Millis::NEVER);
-        due = due.min(self.listeners.retry_at());
+        due = due.min(self.listeners.retry_at()).min(self.merge_due);
         if !self.live.is_empty() {
             due = due.min(self.next_tick);
         }
@@ -432,7 +435,7 @@ impl Worker {
     /// The one place that writes: every connection with news, at most [`FLUSHES_MAX`] a turn.
     fn flush(&mut self, now: Millis) {
         let mut players = std::mem::take(&mut self.players);
-        self.live.drain_dirty(&mut players);
+        self.merge_due = self.live.drain_dirty(now, &mut players);
         for player in players.drain(..) {
             self.queue_flush(player.conn);
         }
