@@ -209,9 +209,6 @@ fn t09_every_split_of_a_url_and_its_query_means_one_stream() {
 #[test]
 fn t12_gst_deletes_by_name_with_transaction_0_and_hears_nothing() {
     let mut bench = Bench::publishing();
-    bench
-        .call(0, "FCUnpublish", 0.0, &["other".into()])
-        .unwrap();
     bench.call(0, "deleteStream", 0.0, &["cam".into()]).unwrap();
     assert_eq!(bench.told(), [Event::Unpublish { stream_id: 1 }]);
     bench.forget();
