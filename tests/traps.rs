@@ -42,7 +42,6 @@
 //! | 15 | tests/traps/media.rs::t15_further_tracks_reach_capable_players_alone |
 //! | 17 | tests/traps/wire.rs::t17_limits_come_before_allocation |
 //! | 17 | tests/traps/wire.rs::t17_memory_follows_what_arrived_and_not_what_was_announced |
-//! | 17 | src/rtmp/amf0/decode/tests.rs::counts_and_lengths_are_checked_before_anything_is_reserved |
 
 #![allow(
     clippy::unwrap_used,

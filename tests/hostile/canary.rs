@@ -35,6 +35,16 @@ pub(crate) fn spared(flags: &[&str], attack: impl FnOnce(&TestServer)) {
     canary.stop();
 }
 
+#[test]
+#[should_panic(expected = "without a picture")]
+fn a_server_that_stands_still_for_most_of_a_second_kills_the_canary() {
+    spared(&[], |server| {
+        server.signal("STOP");
+        thread::sleep(Duration::from_millis(900));
+        server.signal("CONT");
+    });
+}
+
 /// A client link and the worker that serves it, once it is ready.
 pub(crate) fn link_with_worker(
     dial: &Dial,

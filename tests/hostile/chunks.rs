@@ -369,7 +369,7 @@ fn z29_damaged_aggregates_lose_their_rest_and_three_in_a_row_close() {
         ),
         (
             "a control message inside",
-            [good.clone(), item(1, 4, &[0; 4], 0)].concat(),
+            [good, item(1, 4, &[0; 4], 0)].concat(),
             1,
             true,
         ),
