@@ -126,7 +126,6 @@ else
         exit 1
     fi
     [ -n "${CORECAST_NEW_FFMPEG:-}" ] || make_venv
-    rm -f "${CARGO_TARGET_DIR:-target}/tmp/interop/matrix.txt"
     say "the matrix of this run goes to ${CARGO_TARGET_DIR:-target}/tmp/interop/matrix.txt"
 fi
 

@@ -232,7 +232,7 @@ pub enum GopCache {
 pub enum Enhanced {
     /// The stream as it is; most players decode more than they say.
     Forward,
-    /// A refusal.
+    /// The stream without its enhanced tracks.
     Strict,
 }
 

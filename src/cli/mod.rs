@@ -327,7 +327,7 @@ choices!(GopCache {
 });
 choices!(Enhanced {
     Forward = "forward", "The stream as it is";
-    Strict = "strict", "A refusal";
+    Strict = "strict", "The stream without the tracks that are in a new codec";
 });
 choices!(Multitrack {
     Capable = "capable", "Players that said they can";

@@ -73,17 +73,16 @@ pub struct Source<'a> {
 impl Cursor {
     /// Places a new player: at the newest join point, or at the live edge waiting for the next.
     #[must_use]
-    pub fn join(log: &Log, headers: &Headers, cache: GopCache, stream_id: u32) -> Self {
+    pub fn join(log: &Log, cache: GopCache, stream_id: u32) -> Self {
         let (next, gate) = match (cache, log.newest_join()) {
-            (GopCache::Full, Some(join)) => (join, Gate::Open),
+            (GopCache::Full, Some(join)) => (join, Gate::Key),
             (GopCache::Key, Some(join)) => (join, Gate::Still),
             (GopCache::Off, _) | (_, None) => (log.head(), Gate::Key),
         };
-        let fresh = !headers.is_empty();
         Self {
             next,
             partial: None,
-            fresh,
+            fresh: true,
             gate,
             audio: true,
             video: true,
@@ -93,11 +92,11 @@ impl Cursor {
 
     /// Goes to the newest join point again, as after a pause (C-71).
     pub fn rejoin(&mut self, log: &Log, cache: GopCache) {
-        let (next, gate) = match (cache, log.newest_join()) {
-            (GopCache::Full, Some(join)) if join >= self.next => (join, Gate::Open),
-            _ => (log.head(), Gate::Key),
+        self.next = match (cache, log.newest_join()) {
+            (GopCache::Full, Some(join)) if join >= self.next => join,
+            _ => log.head(),
         };
-        (self.next, self.gate, self.fresh) = (next, gate, true);
+        (self.gate, self.fresh) = (Gate::Key, true);
     }
 
     /// receiveAudio, receiveVideo (C-73). Switching video on waits for a join point.
@@ -146,28 +145,28 @@ impl Cursor {
     }
 
     fn skip(&mut self, log: &Log, limits: LagLimits, now: Millis) -> u64 {
-        let evicted = self.next < log.first();
-        let behind = evicted
-            || log.lag_ms(self.next, now) > limits.ms
-            || log.lag_bytes(self.next) > limits.bytes;
-        if !behind {
+        if !self.is_behind(log, limits, now) {
             return 0;
         }
+        let evicted = self.next < log.first();
         let target = match log.newest_join() {
-            Some(join) if join > self.next => {
-                self.gate = Gate::Open;
-                join
-            }
-            _ if evicted => {
-                self.gate = Gate::Key;
-                log.head()
-            }
+            Some(join) if join > self.next => join,
+            _ if evicted => log.head(),
             _ => return 0,
         };
+        self.gate = Gate::Key;
         let lost = target.0 - self.next.0;
         self.next = target;
         self.fresh = true;
         lost
+    }
+
+    /// It lies further back than it may: once the cut frame is finished, it has to skip.
+    #[must_use]
+    pub fn is_behind(&self, log: &Log, limits: LagLimits, now: Millis) -> bool {
+        self.next < log.first()
+            || log.lag_ms(self.next, now) > limits.ms
+            || log.lag_bytes(self.next) > limits.bytes
     }
 
     /// A frame has been begun and not finished: nothing else may be written before its rest.
@@ -217,11 +216,17 @@ impl Cursor {
         }
     }
 
-    /// Every frame owed, the cut one first, in the form it is sent.
+    /// Every frame owed, the cut one first, in the form it is sent. Headers that have become due
+    /// behind a cut frame are for the next `prepare`: nothing may go ahead of them.
     fn owed<'a>(&'a self, source: Source<'a>) -> impl Iterator<Item = &'a Frame> {
         let cut = self.partial.as_ref().and_then(Partial::form);
+        let rest = if self.fresh && cut.is_some() {
+            None
+        } else {
+            Some(self.walk(source))
+        };
         cut.into_iter()
-            .chain(self.walk(source).map(|owed| owed.frame))
+            .chain(rest.into_iter().flatten().map(|owed| owed.frame))
     }
 
     /// Takes note that the socket took `written` bytes of the last gather.
@@ -252,6 +257,8 @@ impl Cursor {
             }
             written -= len;
         }
+        // After the still picture: headers may have passed between it and the live edge (G-14).
+        self.fresh |= self.gate == Gate::Still && place.1 == Gate::Key;
         (self.next, self.gate) = place;
         self.partial = cut;
     }
@@ -311,8 +318,11 @@ impl<'a> Iterator for Walk<'a> {
                 continue;
             };
             if self.gate == Gate::Still && whole.traits().join {
-                self.seq = self.source.log.head().0.max(self.seq);
-                self.gate = Gate::Key;
+                let head = self.source.log.head().0.max(self.seq);
+                // A picture at the live edge is no still: what follows belongs to it.
+                let live = self.seq == head && whole.traits().lane == Lane::Video;
+                self.gate = if live { Gate::Open } else { Gate::Key };
+                self.seq = head;
             }
             let plain = !std::ptr::eq(frame, Arc::as_ref(whole));
             return Some(Owed { seq, frame, plain });
@@ -326,13 +336,15 @@ impl Walk<'_> {
         if traits.header {
             return true;
         }
-        if traits.join && self.gate == Gate::Key {
+        // Audio starts at a join point of its own, but opens no gate: video may be in mid-GOP.
+        let key = traits.join && traits.lane == Lane::Video;
+        if key && self.gate == Gate::Key {
             self.gate = Gate::Open;
         }
         match traits.lane {
             Lane::Data => true,
             Lane::Audio => self.audio,
-            Lane::Video => self.video && self.gate != Gate::Key,
+            Lane::Video => self.video && (self.gate == Gate::Open || key),
         }
     }
 }

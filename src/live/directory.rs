@@ -134,6 +134,8 @@ pub enum Ended {
 /// `heard_ms`, which only the owner stores.
 #[derive(Debug, Default)]
 pub struct Tally {
+    /// The newest publication.
+    run: AtomicU64,
     heard_ms: AtomicU64,
     clock_ms: AtomicU64,
     players: AtomicU32,
@@ -163,6 +165,9 @@ impl Directory {
         let mut resume = None;
         let mut evicted = None;
         match &entry.holder {
+            // The last publication has ended, but a worker that wants the stream may not have heard
+            // of it yet: should it hear of this one first, its players' time must not go back.
+            Holder::Nobody if !entry.interest.is_empty() => resume = entry.tally.resume(),
             Holder::Nobody => {}
             Holder::Held { resume: at, .. } => resume = Some(*at),
             Holder::Publisher(first, first_run) => {
@@ -178,6 +183,7 @@ impl Directory {
             }
         }
         entry.holder = Holder::Publisher(claim, run);
+        entry.tally.run.store(run.0, Ordering::Relaxed);
         entry.tally.heard_ms.store(now.0, Ordering::Relaxed);
         let interest = entry
             .interest
@@ -200,7 +206,7 @@ impl Directory {
     pub fn unpublish(&self, name: &StreamName, run: Run, hold: Option<Resume>) -> Ended {
         let mut names = self.lock();
         let Some(entry) = names.entries.get_mut(name) else {
-            return Ended::Superseded;
+            return Ended::Free;
         };
         let ended = match (&entry.holder, hold) {
             (Holder::Publisher(claim, current), Some(resume)) if *current == run => {
@@ -219,6 +225,8 @@ impl Directory {
                 entry.holder = Holder::Nobody;
                 Ended::Free
             }
+            // A newer one had the name and has ended as well.
+            (Holder::Nobody, _) => Ended::Free,
             _ => Ended::Superseded,
         };
         names.forget_unused(name);
@@ -324,6 +332,12 @@ impl Names {
 }
 
 impl Tally {
+    /// No newer publication has the name.
+    #[must_use]
+    pub fn is_current(&self, run: Run) -> bool {
+        self.run.load(Ordering::Relaxed) == run.0
+    }
+
     /// The owner heard media; `clock_ms` is the last timestamp given to players.
     pub fn hear(&self, now: Millis, clock_ms: u64) {
         self.heard_ms.store(now.0, Ordering::Relaxed);

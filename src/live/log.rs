@@ -1,9 +1,10 @@
 //! `Log`: the bounded history of one stream on one worker.
 //!
 //! Invariants: sequence numbers of the frames held are consecutive; `bytes` is the sum of their
-//! memory; every join point still inside is listed in `joins`, in order, with the headers that were
-//! valid when it was pushed (PROTOCOL G-08). The log never holds more than [`LogLimits`] says, so
-//! it is at once the GOP cache, the slow-player rule and the memory bound (G-04, DESIGN §6.3).
+//! memory; every join point still inside is listed in `joins`, in order; `setups` knows the headers
+//! that were valid before each frame still inside (PROTOCOL G-08). The log never holds more than
+//! [`LogLimits`] says, so it is at once the GOP cache, the slow-player rule and the memory bound
+//! (G-04, DESIGN §6.3).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,7 +18,10 @@ use crate::time::Millis;
 pub struct Log {
     entries: VecDeque<Entry>,
     first: Seq,
-    joins: VecDeque<Join>,
+    joins: VecDeque<Seq>,
+    /// The headers valid before a frame, from the place where they became so; the first entry
+    /// reaches back to `first`.
+    setups: VecDeque<Setup>,
     /// Memory of the frames held, in bytes.
     bytes: usize,
     /// Wire bytes ever pushed: a cursor's lag is a difference of two such sums.
@@ -47,8 +51,8 @@ struct Entry {
 }
 
 #[derive(Debug)]
-struct Join {
-    seq: Seq,
+struct Setup {
+    from: Seq,
     headers: Arc<Headers>,
 }
 
@@ -60,6 +64,7 @@ impl Log {
             entries: VecDeque::new(),
             first: Seq(0),
             joins: VecDeque::new(),
+            setups: VecDeque::new(),
             bytes: 0,
             pushed_bytes: 0,
             limits,
@@ -71,8 +76,15 @@ impl Log {
     pub fn push(&mut self, frame: Arc<Frame>, headers: &Arc<Headers>, now: Millis) -> Seq {
         let seq = self.head();
         if frame.traits().join {
-            self.joins.push_back(Join {
-                seq,
+            self.joins.push_back(seq);
+        }
+        if self
+            .setups
+            .back()
+            .is_none_or(|last| !Arc::ptr_eq(&last.headers, headers))
+        {
+            self.setups.push_back(Setup {
+                from: seq,
                 headers: Arc::clone(headers),
             });
         }
@@ -90,7 +102,7 @@ impl Log {
 
     fn evict(&mut self, now: Millis) {
         while let Some(front) = self.entries.front() {
-            let before_join = self.joins.back().is_some_and(|join| self.first < join.seq);
+            let before_join = self.joins.back().is_some_and(|join| self.first < *join);
             let age_ms = now.since(front.at);
             let stale = age_ms > self.limits.lag_ms && before_join || age_ms > GOP_AGE_MAX_MS;
             let over = self.bytes > self.limits.bytes || self.entries.len() > self.limits.frames;
@@ -100,8 +112,15 @@ impl Log {
             self.bytes -= front.frame.memory_bytes();
             self.entries.pop_front();
             self.first = self.first.next();
-            while self.joins.front().is_some_and(|join| join.seq < self.first) {
+            while self.joins.front().is_some_and(|join| *join < self.first) {
                 self.joins.pop_front();
+            }
+            while self
+                .setups
+                .get(1)
+                .is_some_and(|next| next.from <= self.first)
+            {
+                self.setups.pop_front();
             }
         }
     }
@@ -111,6 +130,7 @@ impl Log {
         self.first = self.head();
         self.entries.clear();
         self.joins.clear();
+        self.setups.clear();
         self.bytes = 0;
     }
 
@@ -140,17 +160,17 @@ impl Log {
     /// The newest place a player may start at.
     #[must_use]
     pub fn newest_join(&self) -> Option<Seq> {
-        self.joins.back().map(|join| join.seq)
+        self.joins.back().copied()
     }
 
-    /// The headers valid at a join point.
+    /// The headers valid before the frame at `seq`, if it is still held.
     #[must_use]
     pub fn headers_at(&self, seq: Seq) -> Option<&Arc<Headers>> {
-        self.joins
-            .iter()
-            .rev()
-            .find(|join| join.seq == seq)
-            .map(|join| &join.headers)
+        self.entry(seq)?;
+        let after = self.setups.partition_point(|setup| setup.from <= seq);
+        self.setups
+            .get(after.checked_sub(1)?)
+            .map(|setup| &setup.headers)
     }
 
     /// The frames from the newest join point to the live edge, for a snapshot.
@@ -197,11 +217,10 @@ impl Log {
         assert!(self.entries.len() <= self.limits.frames, "frame limit");
         assert!(self.bytes <= self.limits.bytes, "byte limit");
         for join in &self.joins {
-            let frame = self.frame(join.seq);
+            let frame = self.frame(*join);
             assert!(
                 frame.is_some_and(|f| f.traits().join),
-                "join point {:?}",
-                join.seq
+                "join point {join:?}"
             );
         }
         let joins = self
@@ -210,6 +229,19 @@ impl Log {
             .filter(|entry| entry.frame.traits().join)
             .count();
         assert_eq!(joins, self.joins.len(), "every join point is listed");
+        let reaches = self
+            .setups
+            .front()
+            .is_some_and(|setup| setup.from <= self.first);
+        assert!(
+            reaches || self.entries.is_empty(),
+            "headers of the first frame"
+        );
+        let rising = self.setups.iter().zip(self.setups.iter().skip(1));
+        assert!(
+            rising.clone().all(|(a, b)| a.from < b.from),
+            "one set of headers a place"
+        );
     }
 }
 

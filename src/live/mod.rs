@@ -125,8 +125,10 @@ impl Live {
         publication.mirrors = granted.interest;
         if let Some(own) = self.stream_mut(stream) {
             own.role = Role::Owned(Box::new(publication));
+            own.newest_run = run;
             own.headers = Arc::default();
             own.tally = Some(granted.tally);
+            own.forget_unwatched();
         }
         self.start_waiting(stream);
         Ok((stream, run))
@@ -148,7 +150,10 @@ impl Live {
         let Role::Owned(publication) = &mut own.role else {
             return;
         };
-        if publication.run != run {
+        // A newer publication may have the name while the mail that says so is under way: its clock
+        // goes on from the last frame before it, so nothing may come after that (K-41).
+        let is_current = own.tally.as_ref().is_none_or(|tally| tally.is_current(run));
+        if publication.run != run || !is_current {
             return;
         }
         let Some(frame) = publication.frame(message, chunk_size, now) else {
@@ -265,6 +270,9 @@ impl Live {
         if let Some(cursor) = own.admit(player, gop_cache) {
             return Ok(Joined::Now(stream, cursor));
         }
+        if let Role::Mirror(mirror) = &mut own.role {
+            mirror.idle_since = None;
+        }
         own.waiting.push(Waiting {
             player,
             until: now + wait_ms,
@@ -292,6 +300,7 @@ impl Live {
         match found.owner {
             Some((owner, at, run)) if owner != me => {
                 own.role = Role::Mirror(Mirror::new(owner, at, run));
+                own.newest_run = run;
                 out.post(
                     owner,
                     Mail::Subscribe {
@@ -301,7 +310,9 @@ impl Live {
                     },
                 );
             }
-            _ => {}
+            Some(_) => {}
+            // What this worker still has is over: the mail that says so is under way.
+            None => own.role = Role::Vacant,
         }
         Ok(())
     }

@@ -107,12 +107,17 @@ impl Publication {
             self.report.note(tag, message.payload());
         }
         let join = tag.as_ref().is_some_and(|tag| self.is_join(tag, now));
-        if join {
+        if self.wait_join && lane == Lane::Video && !header {
+            if !join {
+                return None;
+            }
             self.wait_join = false;
-        } else if self.wait_join && lane == Lane::Video && !header {
-            return None;
         }
-        let track = tag.as_ref().map_or(0, |tag| tag.track);
+        let track = match &tag {
+            Some(tag) if tag.many_tracks => None,
+            Some(tag) => Some(tag.track),
+            None => Some(0),
+        };
         let timestamp_ms = self.timeline.stamp(lane, track, message.timestamp, now);
         let traits = Traits { lane, join, header };
         Some(Frame::build(

@@ -44,7 +44,8 @@ impl Taste {
         let whole = (self.multitrack || !tag.multitrack)
             && (self.mod_ex || !tag.mod_ex)
             && self.takes_codec(tag);
-        if whole && self.fourccs.is_some() {
+        // The twin of a list of tracks is its first track alone: whoever takes lists gets the list.
+        if whole && (self.fourccs.is_some() || tag.many_tracks) {
             return Some(frame);
         }
         // A silent player gets the legacy twin where one exists: every player can take that.

@@ -51,6 +51,11 @@ impl Child {
         }
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Whether the process has not ended yet.
     pub(crate) fn is_running(&mut self) -> bool {
         self.process.try_wait().expect("wait for a child").is_none()

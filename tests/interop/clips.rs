@@ -1,6 +1,6 @@
 //! The source clips: made once per run by the encoders of the two ffmpegs.
 //!
-//! Invariant: a key frame every `GOP` frames and nowhere else, so that "starts at a key frame"
+//! Invariant: a key frame every `Clip::gop` frames and nowhere else, so that "starts at a key frame"
 //! is a question of arithmetic, for codecs that the old tools cannot read too.
 
 use std::path::{Path, PathBuf};
@@ -40,6 +40,15 @@ impl Clip {
         }
     }
 
+    /// Frames from one key frame to the next.
+    pub(crate) fn gop(self) -> usize {
+        match self {
+            // Its encoder wants a multiple of its own structure.
+            Self::VvcAc3 => 48,
+            _ => GOP,
+        }
+    }
+
     fn make(self) -> PathBuf {
         let folder = work_dir().join("clips");
         std::fs::create_dir_all(&folder).expect("clip folder");
@@ -57,7 +66,7 @@ impl Clip {
             "48000",
         ]);
         command
-            .args(["-g", &GOP.to_string()])
+            .args(["-g", &self.gop().to_string()])
             .args(self.encoders().split_whitespace());
         // Encoder libraries write their banners past ffmpeg's own log level.
         output_of(command.env("SVT_LOG", "1").arg(&encoded));
@@ -103,7 +112,9 @@ impl Clip {
             }
             Self::Av1Opus => "-c:v libsvtav1 -preset 10 -c:a libopus -ac 2",
             Self::Vp9Flac => "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a flac -ac 2",
-            Self::VvcAc3 => "-c:v libvvenc -preset faster -c:a ac3 -ac 2",
+            Self::VvcAc3 => {
+                "-c:v libvvenc -preset faster -vvenc-params intraperiod=48 -c:a ac3 -ac 2"
+            }
             Self::Multitrack => "-c:v libx264 -preset veryfast -sc_threshold 0 -c:a aac -ac 1",
         }
     }
@@ -113,7 +124,7 @@ impl Clip {
 pub(crate) const SECONDS: usize = 6;
 /// Frames per second of every video track.
 pub(crate) const FRAME_RATE: usize = 25;
-/// Frames from one key frame to the next: two seconds.
+/// Frames from one key frame to the next in all clips but one: two seconds.
 pub(crate) const GOP: usize = 2 * FRAME_RATE;
 /// Frames of a whole clip.
 pub(crate) const FRAMES: usize = SECONDS * FRAME_RATE;

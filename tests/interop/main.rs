@@ -82,6 +82,7 @@ fn timestamps_may_start_beyond_2_to_the_24() {
 fn a_query_behind_the_name_is_not_part_of_it() {
     run(Row {
         query: "?key=secret&user=me",
+        play_query: "?token=watch",
         ..Row::new("ffmpeg name?query", SHORT)
     });
 }
@@ -92,6 +93,14 @@ fn a_path_of_three_levels_is_one_stream_for_every_client() {
         app: "a/b",
         stream: "c",
         ..Row::new("ffmpeg a/b/c", LEGACY)
+    });
+}
+
+#[test]
+fn the_newest_ffmpeg_speaks_the_old_way_to_all() {
+    run(Row {
+        publisher: Publisher::FfmpegNew,
+        ..Row::new("ffmpeg 9 h264+aac", LEGACY)
     });
 }
 
@@ -113,8 +122,11 @@ fn gstreamer_rtmpsink_is_heard_everywhere() {
 
 #[test]
 fn nginx_may_push_to_us() {
+    // nginx closes its push without a word, which the server takes for an accident: the name is
+    // held, and the players stay, as long as the reconnect grace lasts.
     run(Row {
         publisher: Publisher::NginxPush,
+        flags: &["--reconnect-grace", "1s"],
         ..Row::new("nginx push", LEGACY)
     });
 }

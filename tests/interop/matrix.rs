@@ -6,12 +6,14 @@
 //! its neighbours a packet.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::clips::{Clip, FRAMES, GOP, SECONDS};
+use crate::clips::{Clip, FRAMES, SECONDS};
 use crate::packets::{Coverage, Recording, Terms};
 use crate::players::{Column, Heard, Place, Player};
 use crate::publishers::Publisher;
@@ -27,6 +29,8 @@ pub(crate) struct Row {
     pub(crate) stream: &'static str,
     /// What the publisher puts behind the name.
     pub(crate) query: &'static str,
+    /// What the players put behind it.
+    pub(crate) play_query: &'static str,
     /// Flags of the server.
     pub(crate) flags: &'static [&'static str],
     pub(crate) table: &'static [(Column, Expect)],
@@ -47,12 +51,20 @@ pub(crate) enum Expect {
     Unreadable,
 }
 
+/// A player of the row at work.
+struct Seat {
+    player: Player,
+    expect: Expect,
+    /// Its local port, which tells its worker in the server's log.
+    port: Option<u16>,
+}
+
 /// A row at work.
 struct Stage {
     dir: PathBuf,
     server: Server,
     place: Place,
-    players: Vec<(Player, Expect)>,
+    players: Vec<Seat>,
     faults: Vec<String>,
 }
 
@@ -66,6 +78,7 @@ impl Row {
             app: "live",
             stream: "cam",
             query: "",
+            play_query: "",
             flags: &[],
             table,
         }
@@ -78,11 +91,14 @@ impl Row {
         let mut stage = self.open(&dir);
         stage.seat(self, false);
         stage.await_players();
+        stage.note_ports();
         let mut show = self
             .publisher
             .start(&dir, self.clip, stage.place, self.query);
         sleep(LATE);
         stage.seat(self, true);
+        sleep(SEATED);
+        stage.note_ports();
         show.child
             .succeed_within(Duration::from_secs(SECONDS as u64 + 10));
         stage.await_leaving();
@@ -110,6 +126,7 @@ impl Row {
             port: server.port,
             app: self.app,
             name: self.stream,
+            query: self.play_query,
         };
         Stage {
             dir: dir.to_owned(),
@@ -123,8 +140,9 @@ impl Row {
     /// One line a player; faults are collected in the stage.
     fn judge(&self, stage: &mut Stage, source: &Recording, reader: Tool) -> String {
         let mut report = String::new();
-        for (player, expect) in &stage.players {
-            let (column, expect) = (player.column, *expect);
+        for seat in &stage.players {
+            let (player, expect) = (&seat.player, seat.expect);
+            let column = player.column;
             let verdict = match player.heard(reader_of(column, reader)) {
                 _ if expect == Expect::Unreadable => Ok("not readable for it".to_owned()),
                 Err(fault) => Err(fault),
@@ -133,9 +151,12 @@ impl Row {
                     heard.compare(&expect.wanted_from(source), self.terms(column))
                 }
             };
+            let worker = seat.port.and_then(|port| stage.server.worker_serving(port));
+            let worker = worker.map_or_else(|| "?".to_owned(), |worker| worker.to_string());
+            let cell = format!("{} × {column:?} (worker {worker})", self.name);
             let line = match &verdict {
-                Ok(words) => format!("{} × {column:?}: {expect:?}, {words}", self.name),
-                Err(fault) => format!("{} × {column:?}: FAILED {expect:?}: {fault}", self.name),
+                Ok(words) => format!("{cell}: {expect:?}, {words}"),
+                Err(fault) => format!("{cell}: FAILED {expect:?}: {fault:.400}"),
             };
             if verdict.is_err() {
                 stage
@@ -153,7 +174,7 @@ impl Row {
     fn count(&self, column: Column, frames: usize) -> Result<String, String> {
         let wanted = match self.terms(column).coverage {
             Coverage::Whole => FRAMES,
-            Coverage::FromKey => FRAMES - 2 * GOP,
+            Coverage::FromKey => FRAMES - 2 * self.clip.gop(),
         };
         let words = format!("{frames} frames of {FRAMES} decoded");
         let undecoded = if column == Column::Vlc {
@@ -174,6 +195,7 @@ impl Row {
         let is_cut = column.is_late() || self.publisher == Publisher::NginxPush;
         let through_nginx = column.is_through_nginx() || self.publisher == Publisher::NginxPush;
         Terms {
+            gop: self.clip.gop(),
             coverage: if is_cut {
                 Coverage::FromKey
             } else {
@@ -203,8 +225,11 @@ impl Stage {
             .iter()
             .filter(|(column, _)| column.is_late() == late)
         {
-            self.players
-                .push((column.start(&self.dir, self.place), *expect));
+            self.players.push(Seat {
+                player: column.start(&self.dir, self.place),
+                expect: *expect,
+                port: None,
+            });
         }
     }
 
@@ -213,7 +238,11 @@ impl Stage {
         let deadline = Instant::now() + Duration::from_secs(15);
         while self.server.connections() < self.players.len() {
             if Instant::now() > deadline {
-                let words: String = self.players.iter().map(|(p, _)| p.last_words()).collect();
+                let words: String = self
+                    .players
+                    .iter()
+                    .map(|seat| seat.player.last_words())
+                    .collect();
                 let connected = self.server.connections();
                 panic!(
                     "{connected} of {} players connected\n{words}",
@@ -226,13 +255,20 @@ impl Stage {
         sleep(Duration::from_millis(400));
     }
 
+    /// Remembers from which port each player came.
+    fn note_ports(&mut self) {
+        for seat in &mut self.players {
+            seat.port = seat.port.or_else(|| seat.player.port_towards(&self.server));
+        }
+    }
+
     /// The end of the show is news to every player (C-67): none has to be told twice.
     fn await_leaving(&mut self) {
         let deadline = Instant::now() + FAREWELL;
-        for (player, expect) in &mut self.players {
-            let column = player.column;
-            let left = player.leave(deadline);
-            if !left && *expect != Expect::Unreadable && !is_reference() {
+        for seat in &mut self.players {
+            let column = seat.player.column;
+            let left = seat.player.leave(deadline);
+            if !left && seat.expect != Expect::Unreadable && !is_reference() {
                 self.faults.push(format!(
                     "  {column:?} did not leave {FAREWELL:?} after the end"
                 ));
@@ -260,21 +296,20 @@ fn reader_of(column: Column, reader: Tool) -> Tool {
 
 /// Adds a row to `matrix.txt`, the result that stays after the run.
 fn append_to_matrix(report: &str) {
-    let path = work_dir().join("matrix.txt");
-    let file = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path);
-    file.expect("matrix.txt")
-        .write_all(report.as_bytes())
-        .expect("append the row");
+    static MATRIX: LazyLock<Mutex<File>> = LazyLock::new(|| {
+        Mutex::new(File::create(work_dir().join("matrix.txt")).expect("matrix.txt"))
+    });
+    let mut matrix = MATRIX.lock().expect("no row fails while it writes");
+    matrix.write_all(report.as_bytes()).expect("append the row");
 }
 
 /// When the late players come.
 const LATE: Duration = Duration::from_millis(3_000);
+/// How long a late player takes to connect.
+const SEATED: Duration = Duration::from_millis(1_000);
 /// How long after the end of the show a player may stay.
 const FAREWELL: Duration = Duration::from_secs(6);
 /// Frames that a player may keep in its decoder when the stream ends.
 const UNDECODED: usize = 3;
-/// VLC leaves its queue when the input ends; measured 2 to 5.
-const VLC_UNDECODED: usize = 10;
+/// VLC leaves its queue when the input ends.
+const VLC_UNDECODED: usize = 5;

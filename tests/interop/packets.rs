@@ -7,7 +7,6 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::clips::GOP;
 use crate::tools::Tool;
 
 /// One packet of an elementary stream.
@@ -48,6 +47,8 @@ pub(crate) enum Coverage {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     pub(crate) coverage: Coverage,
+    /// Frames from one key frame of the source to the next.
+    pub(crate) gop: usize,
     /// Packets of a track that the tool itself loses at the end.
     pub(crate) tail_lost: usize,
     /// How far a packet's time may stand from where the source has it, relative to the others.
@@ -207,7 +208,7 @@ fn place(sent: &Track, got: &Track, terms: Terms) -> Result<usize, String> {
     if terms.coverage == Coverage::Whole && start > 0 {
         return Err(format!("starts at packet {start}, should have everything"));
     }
-    if sent.kind == "video" && !start.is_multiple_of(GOP) {
+    if sent.kind == "video" && !start.is_multiple_of(terms.gop) {
         return Err(format!("starts at packet {start}, which is no key frame"));
     }
     let lost = all.len() - start - part.len();

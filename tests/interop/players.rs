@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::child::Child;
 use crate::packets::{FRAMEHASH, Recording};
-use crate::server::Server;
+use crate::server::{Server, client_port};
 use crate::tools::Tool;
 
 /// A player of the matrix.
@@ -35,15 +35,17 @@ pub(crate) enum Column {
     LateRtmpdump,
 }
 
-/// Where a stream is: `rtmp://127.0.0.1:PORT/APP/NAME`.
+/// Where a stream is: `rtmp://127.0.0.1:PORT/APP/NAME` and what players put behind it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     pub(crate) port: u16,
     pub(crate) app: &'static str,
     pub(crate) name: &'static str,
+    pub(crate) query: &'static str,
 }
 
 impl Place {
+    /// The stream's address without a query.
     pub(crate) fn url(self) -> String {
         format!("rtmp://127.0.0.1:{}/{}/{}", self.port, self.app, self.name)
     }
@@ -94,7 +96,7 @@ impl Column {
             .then(|| Server::start_peer(dir, place.port, place.app));
         let url = match &peer {
             Some(peer) => format!("rtmp://127.0.0.1:{}/pull/{}", peer.port, place.name),
-            None => place.url(),
+            None => place.url() + place.query,
         };
         let child = self.spawn(&name, dir, &stem, &url);
         Player {
@@ -123,7 +125,7 @@ impl Column {
                 if self == Self::FfmpegNewEnhanced {
                     command.args([
                         "-rtmp_enhanced_codecs",
-                        "hvc1,av01,vp09,vvc1,ac-3,Opus,fLaC",
+                        "avc1,hvc1,av01,vp09,vvc1,mp4a,ac-3,Opus,fLaC",
                     ]);
                 }
                 command.args(["-i", url]).args(FRAMEHASH).arg(file("hash"))
@@ -156,10 +158,13 @@ impl Column {
                 ])
                 .args(["--oac=pcm_s16le", &format!("--o={}", file("frames")), url]),
             // It may run as nobody, so what it writes goes to a file that we opened: its
-            // standard output.
+            // standard output. Matroska, because VLC's own TS muxer now and then leaves out the
+            // parameter sets of a whole stream, whoever serves it; and a wait for video that
+            // begins after the audio, as a file's header cannot be added to.
             Self::Vlc => command
-                .args(["-I", "dummy", "--no-color", "--play-and-exit", url])
-                .args(["--sout", "#std{access=file,mux=ts,dst=-}", "vlc://quit"]),
+                .args(["-I", "dummy", "--no-color", "--play-and-exit"])
+                .args(["--sout-mux-caching", "3000", "--sout", VLC_SINK])
+                .args([url, "vlc://quit"]),
         };
         Child::start(name, dir, &mut command)
     }
@@ -178,6 +183,12 @@ impl Column {
 }
 
 impl Player {
+    /// The local port of its connection to the server, while it has one.
+    pub(crate) fn port_towards(&self, server: &Server) -> Option<u16> {
+        let process = self.peer.as_ref().map_or(&self.child, |peer| &peer.child);
+        client_port(process.id(), server.port)
+    }
+
     /// Waits until `deadline` for the player to leave by itself; says whether it did. One that
     /// stays is asked to stop, so that its files are whole.
     pub(crate) fn leave(&mut self, deadline: Instant) -> bool {
@@ -257,6 +268,7 @@ pub(crate) fn decoded_frames(path: &Path) -> Result<usize, String> {
     Ok(text.lines().filter(|line| line.starts_with("0,")).count())
 }
 
+const VLC_SINK: &str = "#std{access=file,mux=avformat{mux=matroska},dst=-}";
 /// How long a player may take to close its files after it was asked to stop.
 const LAST_WISH: std::time::Duration = std::time::Duration::from_secs(3);
 /// An FLV file header and its first tag size: anything longer holds a tag.

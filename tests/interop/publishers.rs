@@ -15,6 +15,8 @@ use crate::tools::Tool;
 pub(crate) enum Publisher {
     /// The ffmpeg generation of the clip.
     Ffmpeg,
+    /// The newest ffmpeg, whatever the clip.
+    FfmpegNew,
     /// The same with timestamps that start at so many seconds.
     FfmpegFrom(u32),
     GstRtmp2Sink,
@@ -37,11 +39,15 @@ impl Publisher {
     /// the name.
     pub(crate) fn start(self, dir: &Path, clip: Clip, place: Place, query: &str) -> Show {
         let url = format!("{}{query}", place.url());
+        let by = |tool, options: &[&str], url: &str| {
+            Show::new(ffmpeg(dir, tool, clip, options, url), clip.path())
+        };
         match self {
-            Self::Ffmpeg => Show::new(ffmpeg(dir, clip, &[], &url), clip.path()),
+            Self::Ffmpeg => by(clip.ffmpeg(), &[], &url),
+            Self::FfmpegNew => by(Tool::FfmpegNew, &[], &url),
             Self::FfmpegFrom(seconds) => {
                 let offset = ["-output_ts_offset", &*seconds.to_string()];
-                Show::new(ffmpeg(dir, clip, &offset, &url), clip.path())
+                by(clip.ffmpeg(), &offset, &url)
             }
             Self::GstRtmp2Sink => gst(dir, "rtmp2sink", &url),
             Self::GstRtmpSink => gst(dir, "rtmpsink", &url),
@@ -50,10 +56,9 @@ impl Publisher {
                 std::fs::create_dir_all(&folder).expect("folder for nginx");
                 let peer = Server::start_peer(&folder, place.port, place.app);
                 let url = format!("rtmp://127.0.0.1:{}/push/{}{query}", peer.port, place.name);
-                let show = Show::new(ffmpeg(dir, clip, &[], &url), clip.path());
                 Show {
                     _peer: Some(peer),
-                    ..show
+                    ..by(clip.ffmpeg(), &[], &url)
                 }
             }
         }
@@ -70,8 +75,8 @@ impl Show {
     }
 }
 
-fn ffmpeg(dir: &Path, clip: Clip, options: &[&str], url: &str) -> Child {
-    let mut command = clip.ffmpeg().command();
+fn ffmpeg(dir: &Path, tool: Tool, clip: Clip, options: &[&str], url: &str) -> Child {
+    let mut command = tool.command();
     command
         .args(["-v", "warning", "-re", "-i"])
         .arg(clip.path());

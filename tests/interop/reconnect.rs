@@ -12,7 +12,7 @@ use crate::clips::{Clip, FRAME_RATE};
 use crate::matrix::fresh_dir;
 use crate::packets::{FRAMEHASH, Recording};
 use crate::players::decoded_frames;
-use crate::server::{Server, is_reference};
+use crate::server::{Server, is_reference, worker_of};
 use crate::tools::{Tool, ready};
 
 #[test]
@@ -94,22 +94,16 @@ fn publish(dir: &Path, round: usize, url: &str) -> Child {
 }
 
 /// The worker of the publisher number `round`, from the lines
-/// `stream live/cam live: …, published by w1c7`: worker 1's.
+/// `stream live/cam live: …, published by w1c7.9`: worker 1's.
 fn publishing_worker(log: &str, round: usize) -> u32 {
-    let starts = log.lines().filter(|line| line.contains("published by"));
-    let mut traces: Vec<(u32, &str)> = starts.filter_map(trace_id).collect();
+    let mut traces: Vec<&str> = log
+        .lines()
+        .filter_map(|line| line.rsplit_once("published by "))
+        .map(|(_, trace)| trace.trim())
+        .collect();
     traces.dedup();
-    let found = traces.get(round).map(|(worker, _)| *worker);
+    let found = traces.get(round).and_then(|trace| worker_of(trace));
     found.unwrap_or_else(|| panic!("publisher {round} is not in the log:\n{log}"))
-}
-
-fn trace_id(line: &str) -> Option<(u32, &str)> {
-    let words = line.split(|c: char| !c.is_ascii_alphanumeric());
-    words.into_iter().find_map(|word| {
-        let (worker, connection) = word.strip_prefix('w')?.split_once('c')?;
-        connection.parse::<u64>().ok()?;
-        Some((worker.parse().ok()?, word))
-    })
 }
 
 /// Times rise on every track, the frames of every life are there, and all of them decode.

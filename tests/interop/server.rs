@@ -41,11 +41,13 @@ impl Server {
     }
 
     /// Starts the peer: what is published to its `/push/NAME` it pushes to `upstream`'s
-    /// `/APP/NAME`, and what is played from its `/pull/NAME` it pulls from there.
+    /// `/APP/NAME`, and what is played from its `/pull/NAME` it pulls from there. It must not
+    /// wait for a key frame: it looks for one in the first four bits of a video message, finds
+    /// none in Enhanced RTMP, and would drop the whole video.
     pub(crate) fn start_peer(dir: &Path, upstream: u16, app: &str) -> Self {
         let apps = format!(
             "application push {{ live on; push rtmp://127.0.0.1:{upstream} app={app}; }}\n\
-             application pull {{ live on; publish_notify on;\n\
+             application pull {{ live on; wait_key off; publish_notify on;\n\
              pull rtmp://127.0.0.1:{upstream} app={app}; }}"
         );
         Self::start_nginx("nginx", dir, &apps)
@@ -61,6 +63,17 @@ impl Server {
             fields.next() == Some(&*local) && fields.nth(1) == Some(ESTABLISHED)
         };
         table.lines().filter(is_ours).count()
+    }
+
+    /// The worker that served the client on this loopback port, from the line it wrote when the
+    /// client left.
+    pub(crate) fn worker_serving(&self, client_port: u16) -> Option<u32> {
+        let mark = format!("] 127.0.0.1:{client_port} ");
+        let log = self.log();
+        let trace = log
+            .lines()
+            .find_map(|line| line.split_once(&mark)?.0.rsplit_once('['));
+        worker_of(trace?.1)
     }
 
     /// Everything it logged so far.
@@ -135,6 +148,31 @@ impl Server {
 /// Whether nginx stands in for the server under test.
 pub(crate) fn is_reference() -> bool {
     std::env::var("CORECAST_INTEROP_SERVER").is_ok_and(|value| value == "nginx")
+}
+
+/// The local port of a process's connection to the server on `server_port`, from the kernel's
+/// table.
+pub(crate) fn client_port(process: u32, server_port: u16) -> Option<u16> {
+    let files = std::fs::read_dir(format!("/proc/{process}/fd")).ok()?;
+    let sockets: Vec<String> = files
+        .filter_map(|file| std::fs::read_link(file.ok()?.path()).ok())
+        .map(|target| target.display().to_string())
+        .collect();
+    let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
+    let server = format!("0100007F:{server_port:04X}");
+    table.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (local, remote, inode) = (fields.get(1)?, fields.get(2)?, fields.get(9)?);
+        let is_it = *remote == server && sockets.contains(&format!("socket:[{inode}]"));
+        u16::from_str_radix(local.rsplit_once(':')?.1, 16)
+            .ok()
+            .filter(|_| is_it)
+    })
+}
+
+/// The worker in a connection's log name: 1 of `w1c7.9`.
+pub(crate) fn worker_of(trace: &str) -> Option<u32> {
+    trace.strip_prefix('w')?.split_once('c')?.0.parse().ok()
 }
 
 /// A port that is free, below the range from which the kernel serves outgoing connections, and
