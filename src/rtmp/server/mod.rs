@@ -206,6 +206,12 @@ impl ServerSession {
         self.dropped
     }
 
+    /// Bytes of half-received messages it holds (L-08).
+    #[must_use]
+    pub fn partial_bytes(&self) -> usize {
+        self.reader.partial_bytes()
+    }
+
     fn advance(&mut self, input: &mut &[u8], now: Millis) -> Result<Option<Event>, Error> {
         loop {
             if let Some(event) = self.events.pop_front() {
