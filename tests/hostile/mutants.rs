@@ -55,6 +55,7 @@ fn breed(first: u64, count: u64) {
     if let Some(seed) = env::var("SEED").ok().and_then(|seed| seed.parse().ok()) {
         return Mutant { seed }.live(&recordings);
     }
+    eprintln!("seeds {first} to {}", first + count - 1);
     for seed in first..first + count {
         Mutant { seed }.live(&recordings);
     }
