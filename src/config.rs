@@ -41,6 +41,8 @@ pub struct Config {
     pub log_bytes: u64,
     /// `--log-frames`: frames kept per stream, whatever their size.
     pub log_frames: usize,
+    /// `--player-clock`.
+    pub player_clock: PlayerClock,
     /// `--merge-ms`: a stream is flushed to its players at most this often, in ms; 0 = every turn.
     pub merge_ms: u64,
     /// `--linger`: how long a worker keeps a stream after its last player there left, in ms.
@@ -172,6 +174,7 @@ impl Default for Config {
             max_lag_bytes: 8 << 20,
             log_bytes: 16 << 20,
             log_frames: 8_192,
+            player_clock: PlayerClock::Absolute,
             merge_ms: 0,
             linger_ms: 5_000,
             chunk_size: 60_000,
@@ -243,6 +246,15 @@ pub enum Multitrack {
     Capable,
     /// Every player.
     All,
+}
+
+/// What a player's timestamps count from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlayerClock {
+    /// The publisher's own zero (K-38): the shared heads as they are.
+    Absolute,
+    /// The player's first frame.
+    Zero,
 }
 
 /// How a log line looks.

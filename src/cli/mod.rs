@@ -13,7 +13,9 @@ use std::str::FromStr;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser, ValueEnum};
 
-use crate::config::{Config, Enhanced, GopCache, LogFormat, Multitrack, OnDuplicate, Pin};
+use crate::config::{
+    Config, Enhanced, GopCache, LogFormat, Multitrack, OnDuplicate, Pin, PlayerClock,
+};
 use units::{Count, Duration, Size, count, size_u32, size_usize};
 
 /// Live-streaming server: one RTMP stream served from every core of the machine.
@@ -110,6 +112,11 @@ pub struct Flags {
     #[arg(long, env = "CORECAST_MULTITRACK", value_name = "WHO", help_heading = PLAY)]
     #[arg(value_enum, default_value = "capable")]
     pub multitrack: Multitrack,
+
+    /// What a player's timestamps count from: the publisher's zero, or the player's first frame
+    #[arg(long, env = "CORECAST_PLAYER_CLOCK", value_name = "ZERO", help_heading = PLAY)]
+    #[arg(value_enum, default_value = "absolute")]
+    pub player_clock: PlayerClock,
 
     /// Milliseconds of media that travel together, 0 to 2000: less CPU, that much more delay
     #[arg(long, env = "CORECAST_MERGE_MS", value_name = "MS", help_heading = PLAY)]
@@ -210,6 +217,7 @@ impl Flags {
             max_lag_bytes: self.max_lag_bytes.0,
             log_bytes: self.log_bytes.0,
             log_frames: self.log_frames,
+            player_clock: self.player_clock,
             merge_ms: self.merge_ms,
             linger_ms: self.linger.0,
             chunk_size: self.chunk_size,
@@ -332,6 +340,10 @@ choices!(Enhanced {
 choices!(Multitrack {
     Capable = "capable", "Players that said they can";
     All = "all", "Every player";
+});
+choices!(PlayerClock {
+    Absolute = "absolute", "The publisher's own zero";
+    Zero = "zero", "The player's first frame";
 });
 choices!(LogFormat {
     Text = "text", "Time, level, text";

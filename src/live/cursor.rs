@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::config::GopCache;
 use crate::ids::Seq;
 use crate::live::Log;
-use crate::media::{Frame, Gather, Headers, Lane, Taste};
+use crate::media::{Frame, Gather, Headers, Lane, Stamp, Taste};
 use crate::time::Millis;
 
 /// A player's place. See the module head.
@@ -27,7 +27,9 @@ pub struct Cursor {
     gate: Gate,
     audio: bool,
     video: bool,
-    stream_id: u32,
+    stamp: Stamp,
+    /// The player's clock starts at its first frame (`--player-clock zero`), not yet sent.
+    zero_at_first: bool,
 }
 
 /// What video may pass.
@@ -86,8 +88,19 @@ impl Cursor {
             gate,
             audio: true,
             video: true,
-            stream_id,
+            stamp: Stamp {
+                stream_id,
+                base_ms: 0,
+            },
+            zero_at_first: false,
         }
+    }
+
+    /// The player's clock starts at 0 with the first frame it gets, headers included.
+    #[must_use]
+    pub fn from_zero(mut self) -> Self {
+        self.zero_at_first = true;
+        self
     }
 
     /// Goes to the newest join point again, as after a pause (C-71).
@@ -138,7 +151,10 @@ impl Cursor {
                 .log
                 .headers_at(seq)
                 .map_or(source.headers, Arc::as_ref);
-            headers.write(source.taste, timestamp_ms, self.stream_id, control);
+            if std::mem::take(&mut self.zero_at_first) {
+                self.stamp.base_ms = timestamp_ms;
+            }
+            headers.write(source.taste, timestamp_ms, self.stamp, control);
             self.fresh = false;
         }
         lost
@@ -182,8 +198,8 @@ impl Cursor {
     }
 
     /// Adds slices of at most `frames_max` frames that are owed (1: just the rest of a cut one).
-    /// `heads` is scratch for players on another message stream than 1: it receives their
-    /// re-stamped heads and must be empty before.
+    /// `heads` is scratch for players whose heads differ from the shared ones (another message
+    /// stream than 1, a clock of their own) and must be empty before.
     pub fn gather<'a>(
         &'a self,
         source: Source<'a>,
@@ -192,24 +208,25 @@ impl Cursor {
         out: &mut Gather<'a>,
     ) {
         let frames_max = frames_max.min(Gather::SLICES_MAX);
-        if self.stream_id != 1 {
+        let own_heads = self.stamp != Stamp::SHARED;
+        if own_heads {
             for frame in self.owed(source).take(frames_max) {
-                frame.write_head(self.stream_id, heads);
+                frame.write_heads(self.stamp, heads);
             }
         }
-        let mut heads: &'a [u8] = heads;
+        let mut written: &'a [u8] = heads;
         let mut skip = self.partial.as_ref().map_or(0, |partial| partial.sent);
         for frame in self.owed(source).take(frames_max) {
-            let head = heads.split_at_checked(frame.head_len());
-            let head = head.map(|(head, rest)| {
-                heads = rest;
-                head
-            });
-            if out.is_full() || self.stream_id != 1 && head.is_none() {
+            let heads = if own_heads {
+                frame.split_heads(self.stamp, &mut written)
+            } else {
+                None
+            };
+            if out.is_full() || own_heads && heads.is_none() {
                 return;
             }
-            let wanted = frame.wire_len() - skip;
-            if frame.gather(head, skip, out) < wanted {
+            let wanted = frame.wire_len(self.stamp) - skip;
+            if frame.gather(heads, skip, out) < wanted {
                 return;
             }
             skip = 0;
@@ -232,7 +249,8 @@ impl Cursor {
     /// Takes note that the socket took `written` bytes of the last gather.
     pub fn advance(&mut self, source: Source<'_>, mut written: usize) {
         if let Some(partial) = &mut self.partial {
-            let left = partial.form().map_or(0, Frame::wire_len) - partial.sent;
+            let stamp = self.stamp;
+            let left = partial.form().map_or(0, |form| form.wire_len(stamp)) - partial.sent;
             if written < left {
                 partial.sent += written;
                 return;
@@ -246,7 +264,7 @@ impl Cursor {
         while written > 0 {
             let Some(owed) = walk.next() else { break };
             place = (Seq(walk.seq), walk.gate);
-            let len = owed.frame.wire_len();
+            let len = owed.frame.wire_len(self.stamp);
             if written < len {
                 cut = source.log.frame(owed.seq).map(|whole| Partial {
                     frame: Arc::clone(whole),

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::ids::Seq;
-use crate::media::{Frame, Headers};
+use crate::media::{Frame, Headers, Stamp};
 use crate::time::Millis;
 
 /// Bounded frames of one stream. See the module head.
@@ -89,7 +89,7 @@ impl Log {
             });
         }
         let sum = self.pushed_bytes;
-        self.pushed_bytes += u64::try_from(frame.wire_len()).unwrap_or(0);
+        self.pushed_bytes += u64::try_from(frame.wire_len(Stamp::SHARED)).unwrap_or(0);
         self.bytes += frame.memory_bytes();
         self.entries.push_back(Entry {
             frame,

@@ -46,6 +46,22 @@ pub struct Traits {
     pub header: bool,
 }
 
+/// How one player's copies of the heads differ from the shared ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Message stream id of the play.
+    pub stream_id: u32,
+    /// The time on the stream's clock that is the player's zero, in ms.
+    pub base_ms: u64,
+}
+
+/// A frame's heads written anew for one player; the payload stays shared.
+#[derive(Clone, Copy, Debug)]
+pub struct Heads<'a> {
+    first: &'a [u8],
+    next: &'a [u8],
+}
+
 /// The three kinds of media message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
@@ -203,29 +219,33 @@ impl Frame {
         self.buf.len() + size_of::<Self>() + twin
     }
 
-    /// Length on the RTMP wire, in bytes.
+    /// Length on the RTMP wire under `stamp`, in bytes.
     #[must_use]
-    pub fn wire_len(&self) -> usize {
+    pub fn wire_len(&self, stamp: Stamp) -> usize {
         let payload = self.payload().len();
         let separators = payload.saturating_sub(1) / self.chunk_bytes();
-        HEAD_ROOM - usize::from(self.head_at) + payload + separators * usize::from(self.more_len)
+        let (head, more) = self.head_lens(stamp);
+        head + payload + separators * more
+    }
+
+    /// Length of the first head and of one separator under `stamp`.
+    fn head_lens(&self, stamp: Stamp) -> (usize, usize) {
+        let wire_ms = wire_ms(self.timestamp_ms.saturating_sub(stamp.base_ms));
+        let extended = if wire_ms >= EXTENDED_FROM { 4 } else { 0 };
+        (FIRST_HEAD + extended, NEXT_HEAD + extended)
     }
 
     /// Adds the wire bytes from offset `skip` on to `out`, as many as fit, and says how many.
-    /// `head` replaces the frame's own head (another message stream id; same length).
+    /// `heads` replaces the frame's own heads: what [`Frame::write_heads`] wrote.
     pub fn gather<'a>(
         &'a self,
-        head: Option<&'a [u8]>,
+        heads: Option<Heads<'a>>,
         mut skip: usize,
         out: &mut Gather<'a>,
     ) -> usize {
         let before = out.bytes();
         let payload_at = HEAD_ROOM;
         let end = self.buf.len().saturating_sub(TAIL_ROOM);
-        let more = self
-            .more
-            .get(..usize::from(self.more_len))
-            .unwrap_or_default();
         let mut piece = |bytes: &'a [u8]| {
             if skip >= bytes.len() {
                 skip -= bytes.len();
@@ -235,16 +255,18 @@ impl Frame {
             skip = 0;
             out.push(rest)
         };
+        let own_more = self.more.get(..usize::from(self.more_len));
         let mut chunk_end = end.min(payload_at + self.chunk_bytes());
-        let mut open = match head {
-            Some(head) => {
-                piece(head) && piece(self.buf.get(payload_at..chunk_end).unwrap_or_default())
+        let (more, mut open) = match heads {
+            Some(Heads { first, next }) => {
+                let chunk = self.buf.get(payload_at..chunk_end).unwrap_or_default();
+                (next, piece(first) && piece(chunk))
             }
-            None => piece(
-                self.buf
-                    .get(usize::from(self.head_at)..chunk_end)
-                    .unwrap_or_default(),
-            ),
+            None => {
+                let chunk = self.buf.get(usize::from(self.head_at)..chunk_end);
+                let open = piece(chunk.unwrap_or_default());
+                (own_more.unwrap_or_default(), open)
+            }
         };
         while open && chunk_end < end {
             let next_end = end.min(chunk_end + self.chunk_bytes());
@@ -255,17 +277,22 @@ impl Frame {
         out.bytes() - before
     }
 
-    /// Writes the frame's head for another message stream; the length stays the same.
-    pub fn write_head(&self, stream_id: u32, out: &mut Vec<u8>) {
+    /// Appends the frame's first head and its separator under `stamp`.
+    pub fn write_heads(&self, stamp: Stamp, out: &mut Vec<u8>) {
         let len = u32::try_from(self.payload().len()).unwrap_or(u32::MAX);
-        let head = wire_head(self.traits.lane, self.timestamp_ms, stream_id);
+        let at_ms = self.timestamp_ms.saturating_sub(stamp.base_ms);
+        let head = wire_head(self.traits.lane, at_ms, stamp.stream_id);
         out.extend_from_slice(first_head(&head, len).as_slice());
+        out.extend_from_slice(next_head(&head).as_slice());
     }
 
-    /// Length of the head on the wire.
-    #[must_use]
-    pub fn head_len(&self) -> usize {
-        HEAD_ROOM - usize::from(self.head_at)
+    /// Takes the heads that [`Frame::write_heads`] wrote from the front of `written`.
+    pub fn split_heads<'a>(&self, stamp: Stamp, written: &mut &'a [u8]) -> Option<Heads<'a>> {
+        let (first_len, next_len) = self.head_lens(stamp);
+        let (first, rest) = written.split_at_checked(first_len)?;
+        let (next, rest) = rest.split_at_checked(next_len)?;
+        *written = rest;
+        Some(Heads { first, next })
     }
 
     /// The outgoing chunk size it was made for.
@@ -277,6 +304,14 @@ impl Frame {
     fn chunk_bytes(&self) -> usize {
         usize::try_from(self.chunk_size.max(1)).unwrap_or(usize::MAX)
     }
+}
+
+impl Stamp {
+    /// The shared heads as they are.
+    pub const SHARED: Self = Self {
+        stream_id: 1,
+        base_ms: 0,
+    };
 }
 
 impl Lane {
@@ -315,6 +350,15 @@ fn wire_ms(timestamp_ms: u64) -> u32 {
     timestamp_ms as u32
 }
 
+/// Basic header 1 + message header 11.
+const FIRST_HEAD: usize = 12;
+
+/// Basic header 1.
+const NEXT_HEAD: usize = 1;
+
+/// From here on a timestamp takes the extended field (K-04).
+const EXTENDED_FROM: u32 = 0xFF_FFFF;
+
 /// Basic header 1 + extended timestamp 4: our chunk stream ids are below 64.
 const MORE_MAX: usize = 5;
 
@@ -343,12 +387,18 @@ mod tests {
         )
     }
 
-    fn wire(frame: &Frame, head: Option<&[u8]>, skip: usize, step: usize) -> Vec<u8> {
+    fn wire(frame: &Frame, stamp: Stamp, skip: usize, step: usize) -> Vec<u8> {
+        let mut written = Vec::new();
+        frame.write_heads(stamp, &mut written);
+        let mut rest = &written[..];
+        let heads = frame.split_heads(stamp, &mut rest);
+        assert!(rest.is_empty());
+        let heads = heads.filter(|_| stamp != Stamp::SHARED);
         let mut out = Vec::new();
         let mut skip = skip;
-        while skip < frame.wire_len() {
+        while skip < frame.wire_len(stamp) {
             let mut gather = Gather::new();
-            frame.gather(head, skip, &mut gather);
+            frame.gather(heads, skip, &mut gather);
             let bytes: Vec<u8> = gather.slices().iter().flat_map(|s| s.to_vec()).collect();
             let take = bytes.len().min(step);
             out.extend_from_slice(&bytes[..take]);
@@ -376,8 +426,8 @@ mod tests {
             for ts in [0_u64, 0xFF_FFFE, 0xFF_FFFF, 0x1_0000_0000 + 5] {
                 for chunk in [128, 60_000] {
                     let f = frame(len, ts, chunk);
-                    let bytes = wire(&f, None, 0, usize::MAX);
-                    assert_eq!(bytes.len(), f.wire_len());
+                    let bytes = wire(&f, Stamp::SHARED, 0, usize::MAX);
+                    assert_eq!(bytes.len(), f.wire_len(Stamp::SHARED));
                     let (timestamp, stream_id, payload) = read_back(&bytes, chunk);
                     assert_eq!(u64::from(timestamp), ts & 0xFFFF_FFFF);
                     assert_eq!((stream_id, &payload[..]), (1, f.payload()));
@@ -389,13 +439,13 @@ mod tests {
     #[test]
     fn short_writes_of_any_size_give_the_same_bytes() {
         let f = frame(1_000, 0x0131_2D00, 128);
-        let whole = wire(&f, None, 0, usize::MAX);
+        let whole = wire(&f, Stamp::SHARED, 0, usize::MAX);
         for step in [1, 2, 3, 7, 16, 129, 500] {
-            assert_eq!(wire(&f, None, 0, step), whole, "step {step}");
+            assert_eq!(wire(&f, Stamp::SHARED, 0, step), whole, "step {step}");
         }
         for skip in 0..whole.len() {
             assert_eq!(
-                wire(&f, None, skip, usize::MAX),
+                wire(&f, Stamp::SHARED, skip, usize::MAX),
                 whole[skip..],
                 "skip {skip}"
             );
@@ -403,15 +453,26 @@ mod tests {
     }
 
     #[test]
-    fn another_stream_id_changes_the_head_and_nothing_else() {
-        let f = frame(300, 90_000, 128);
-        let mut head = Vec::new();
-        f.write_head(7, &mut head);
-        assert_eq!(head.len(), f.head_len());
-        let (timestamp, stream_id, payload) = read_back(&wire(&f, Some(&head), 0, 5), 128);
-        assert_eq!(
-            (timestamp, stream_id, &payload[..]),
-            (90_000, 7, f.payload())
-        );
+    fn a_stamp_changes_stream_id_and_time_and_nothing_else() {
+        for (ts, base_ms) in [
+            (90_000, 0),
+            (90_000, 80_000),
+            (20_000_000, 19_999_990),
+            (5, 9),
+        ] {
+            let f = frame(300, ts, 128);
+            let stamp = Stamp {
+                stream_id: 7,
+                base_ms,
+            };
+            let bytes = wire(&f, stamp, 0, 5);
+            assert_eq!(bytes.len(), f.wire_len(stamp));
+            let (timestamp, stream_id, payload) = read_back(&bytes, 128);
+            let expected = ts.saturating_sub(base_ms) as u32;
+            assert_eq!(
+                (timestamp, stream_id, &payload[..]),
+                (expected, 7, f.payload())
+            );
+        }
     }
 }

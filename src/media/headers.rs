@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::frame::{Lane, wire_head};
 use crate::codec::{self, Codec, Media, Part, Tag};
 use crate::limits::{HEADERS_BYTES_MAX, METADATA_BYTES_MAX};
-use crate::media::{Frame, Taste};
+use crate::media::{Frame, Stamp, Taste};
 use crate::rtmp::amf0;
 use crate::rtmp::chunk::write_message;
 use crate::rtmp::message::Body;
@@ -145,12 +145,13 @@ impl Headers {
     }
 
     /// Writes them for one player with the time of the frame it starts at (K-39).
-    pub fn write(&self, taste: &Taste, timestamp_ms: u64, stream_id: u32, out: &mut Vec<u8>) {
+    pub fn write(&self, taste: &Taste, timestamp_ms: u64, stamp: Stamp, out: &mut Vec<u8>) {
+        let at_ms = timestamp_ms.saturating_sub(stamp.base_ms);
         for frame in self.frames() {
             let Some(frame) = taste.choose(frame) else {
                 continue;
             };
-            let head = wire_head(frame.traits().lane, timestamp_ms, stream_id);
+            let head = wire_head(frame.traits().lane, at_ms, stamp.stream_id);
             write_message(out, &head, frame.payload(), frame.chunk_size());
         }
     }
@@ -324,7 +325,11 @@ mod tests {
         let headers = noted(&[(Lane::Video, AVC), (Lane::Audio, AAC)]);
         let taste = Taste::new(&Caps::default(), Enhanced::Forward, Multitrack::Capable);
         let mut out = Vec::new();
-        headers.write(&taste, 20_000_000, 7, &mut out);
+        let stamp = Stamp {
+            stream_id: 7,
+            base_ms: 0,
+        };
+        headers.write(&taste, 20_000_000, stamp, &mut out);
         let mut reader = ChunkReader::new(ReaderLimits::PUBLISHER);
         let mut input = out.as_slice();
         for payload in [AAC, AVC] {

@@ -14,7 +14,7 @@ mod headers;
 mod taste;
 mod timeline;
 
-pub use frame::{Frame, Lane, Traits};
+pub use frame::{Frame, Heads, Lane, Stamp, Traits};
 pub use gather::Gather;
 pub use headers::Headers;
 pub use taste::Taste;

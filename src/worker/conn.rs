@@ -9,6 +9,7 @@ use std::net::{Shutdown, SocketAddr};
 use mio::net::TcpStream;
 use thiserror::Error;
 
+use crate::config::PlayerClock;
 use crate::ids::{ConnId, Run, StreamName, StreamRef};
 use crate::live::{Cursor, LagLimits, Live, Source};
 use crate::media::{Gather, Taste};
@@ -64,6 +65,20 @@ pub(super) struct Playback {
     pub(super) stream: StreamRef,
     pub(super) cursor: Cursor,
     pub(super) paused: bool,
+}
+
+impl Playback {
+    pub(super) fn new(stream: StreamRef, cursor: Cursor, clock: PlayerClock) -> Self {
+        let cursor = match clock {
+            PlayerClock::Absolute => cursor,
+            PlayerClock::Zero => cursor.from_zero(),
+        };
+        Self {
+            stream,
+            cursor,
+            paused: false,
+        }
+    }
 }
 
 /// Where a connection is in its life.

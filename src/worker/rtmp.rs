@@ -171,11 +171,7 @@ impl Worker {
                 let joined = self.live.play(name, player, now, &mut self.port);
                 match joined {
                     Ok(Joined::Now(stream, cursor)) => {
-                        let playback = Playback {
-                            stream,
-                            cursor,
-                            paused: false,
-                        };
+                        let playback = Playback::new(stream, cursor, self.config.player_clock);
                         conn.session.start_play(stream_id);
                         conn.roles.push((stream_id, Role::Playing(playback)));
                         self.queue_flush(id);
@@ -244,6 +240,7 @@ impl Worker {
     }
 
     fn start(&mut self, player: PlayerId, stream: StreamRef, cursor: Cursor, now: Millis) {
+        let player_clock = self.config.player_clock;
         let conn = self.conns.find(player.conn);
         let Some(conn) = conn.filter(|conn| matches!(conn.phase, Phase::Open)) else {
             self.live.leave(stream, player, now);
@@ -251,11 +248,7 @@ impl Worker {
         };
         conn.take_role(player.stream_id);
         conn.session.start_play(player.stream_id);
-        let playback = Playback {
-            stream,
-            cursor,
-            paused: false,
-        };
+        let playback = Playback::new(stream, cursor, player_clock);
         conn.roles.push((player.stream_id, Role::Playing(playback)));
         self.queue_flush(player.conn);
         self.rearm(player.conn);
