@@ -127,7 +127,7 @@ fn the_socket_of_a_killed_publisher_frees_its_name_at_once_under_every_rule() {
 
 #[test]
 fn a_publisher_that_sends_nothing_is_ended_and_its_name_is_free() {
-    let flags = ["--publish-idle", "1s", "--reconnect-grace", "500ms"];
+    let flags = ["--publish-idle", "2s", "--reconnect-grace", "500ms"];
     let server = TestServer::start(&[&flags[..], &["--takeover", "1h"]].concat());
     let mut stage = Stage::on(&server, 0);
     let trace = stage.publisher.link.trace.clone().unwrap();
@@ -147,7 +147,7 @@ fn a_publisher_that_sends_nothing_is_ended_and_its_name_is_free() {
 
 #[test]
 fn data_alone_does_not_keep_a_silent_publisher_alive() {
-    let server = TestServer::start(&["--publish-idle", "1s"]);
+    let server = TestServer::start(&["--publish-idle", "2s"]);
     let mut stage = Stage::on(&server, 0);
     let until = Instant::now() + PATIENCE;
     let closed = loop {
