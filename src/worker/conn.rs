@@ -39,6 +39,8 @@ pub(super) struct Conn {
     pub(super) read_queued: bool,
     /// Bytes are owed since then and none was taken.
     stalled_since: Option<Millis>,
+    /// Bytes read and thrown away since the end began.
+    discarded: usize,
     /// Earliest wheel entry that stands for it.
     pub(super) armed: Millis,
     pub(super) counters: Counters,
@@ -168,6 +170,7 @@ impl Conn {
             flush_queued: false,
             read_queued: false,
             stalled_since: None,
+            discarded: 0,
             armed: Millis::NEVER,
             counters: Counters {
                 since: now,
@@ -237,6 +240,16 @@ impl Conn {
             }
             other => other,
         };
+    }
+
+    /// `taken` more bytes were discarded while it lingers: more than a peer sends before it has
+    /// read the last reply means that it is not reading it.
+    pub(super) fn is_flooding_linger(&mut self, taken: usize) -> bool {
+        if matches!(self.phase, Phase::Open) {
+            return false;
+        }
+        self.discarded += taken;
+        self.discarded > LINGER_BYTES_MAX
     }
 
     /// When the worker must look at it again.
@@ -439,6 +452,9 @@ const CLOSE_FLUSH_MS: u64 = 5_000;
 
 /// How long the peer is given to read the last reply (L-13).
 const LINGER_MS: u64 = 2_000;
+
+/// Bytes discarded after the last reply before the connection is cut: a publisher's send buffer.
+const LINGER_BYTES_MAX: usize = 4 << 20;
 
 /// Control buffer that a connection keeps between flushes, in bytes.
 const CONTROL_KEPT_BYTES: usize = 4 << 10;

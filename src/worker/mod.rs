@@ -300,6 +300,11 @@ impl Worker {
                     // a new edge. Not so once the peer has closed.
                     conn.readable = taken == room || conn.read_closed;
                     self.report.bytes_in += taken as u64;
+                    if conn.is_flooding_linger(taken) {
+                        conn.cut(CloseReason::Peer);
+                        self.dead.push(id);
+                        break;
+                    }
                     if matches!(conn.phase, Phase::Open) {
                         self.digest(id, buffer.get(..taken).unwrap_or_default(), now);
                     }
