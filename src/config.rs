@@ -41,6 +41,8 @@ pub struct Config {
     pub log_bytes: u64,
     /// `--log-frames`: frames kept per stream, whatever their size.
     pub log_frames: usize,
+    /// `--merge-ms`: a stream is flushed to its players at most this often, in ms; 0 = every turn.
+    pub merge_ms: u64,
     /// `--linger`: how long a worker keeps a stream after its last player there left, in ms.
     pub linger_ms: u64,
     /// `--chunk-size`: RTMP chunk size we send, 128 to 65,536 bytes.
@@ -136,6 +138,7 @@ impl Config {
         in_range("--max-lag-bytes", self.max_lag_bytes, 64 << 10, 1 << 40)?;
         in_range("--log-bytes", self.log_bytes, 64 << 10, 1 << 40)?;
         in_range("--log-frames", self.log_frames, 16, 1 << 20)?;
+        in_range("--merge-ms", self.merge_ms, 0, 2_000)?;
         in_range("--linger", self.linger_ms, 0, day)?;
         in_range("--chunk-size", self.chunk_size, 128, 65_536)?;
         in_range("--max-message", self.max_message, 64 << 10, (16 << 20) - 1)?;
@@ -169,6 +172,7 @@ impl Default for Config {
             max_lag_bytes: 8 << 20,
             log_bytes: 16 << 20,
             log_frames: 8_192,
+            merge_ms: 0,
             linger_ms: 5_000,
             chunk_size: 60_000,
             enhanced: Enhanced::Forward,

@@ -12,8 +12,8 @@
 //!
 //! | floor | modules | what lives there |
 //! |---|---|---|
-//! | 0 ground | [`ids`], [`time`], [`limits`], [`config`], [`wire`], [`wheel`] | names, clock values, bounds, settings, byte cursors, timers |
-//! | 1 protocol | [`rtmp`], [`codec`] | RTMP as state machines; what is inside a media message |
+//! | 0 ground | [`ids`], [`time`], [`limits`], [`config`], [`wire`], [`wheel`] | names, bounds |
+//! | 1 protocol | [`rtmp`], [`codec`] | RTMP as state machines; what is in a message |
 //! | 2 media | [`media`] | [`media::Frame`], timestamps, headers |
 //! | 3 live | [`live`] | streams, logs, cursors, the directory, mail |
 //! | 4 services | [`mesh`] | mailboxes between workers |

@@ -57,6 +57,7 @@ fn rows(config: &Config) -> Vec<(&'static str, String)> {
         ("write-timeout", time(config.write_timeout_ms)),
         ("enhanced", choice(config.enhanced)),
         ("multitrack", choice(config.multitrack)),
+        ("merge-ms", config.merge_ms.to_string()),
         ("chunk-size", config.chunk_size.to_string()),
         ("max-connections", config.max_connections.to_string()),
         ("max-streams", config.max_streams.to_string()),

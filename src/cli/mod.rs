@@ -111,6 +111,11 @@ pub struct Flags {
     #[arg(value_enum, default_value = "capable")]
     pub multitrack: Multitrack,
 
+    /// Milliseconds of media that travel together, 0 to 2000: less CPU, that much more delay
+    #[arg(long, env = "CORECAST_MERGE_MS", value_name = "MS", help_heading = PLAY)]
+    #[arg(default_value = "0")]
+    pub merge_ms: u64,
+
     /// RTMP chunk size sent to players, 128 to 65536 bytes
     #[arg(long, env = "CORECAST_CHUNK_SIZE", value_name = "BYTES", help_heading = PLAY)]
     #[arg(default_value = "60000", value_parser = size_u32)]
@@ -205,6 +210,7 @@ impl Flags {
             max_lag_bytes: self.max_lag_bytes.0,
             log_bytes: self.log_bytes.0,
             log_frames: self.log_frames,
+            merge_ms: self.merge_ms,
             linger_ms: self.linger.0,
             chunk_size: self.chunk_size,
             enhanced: self.enhanced,

@@ -134,6 +134,8 @@ pub enum Ended {
 /// `heard_ms`, which only the owner stores.
 #[derive(Debug, Default)]
 pub struct Tally {
+    /// The newest publication.
+    run: AtomicU64,
     heard_ms: AtomicU64,
     clock_ms: AtomicU64,
     players: AtomicU32,
@@ -163,6 +165,9 @@ impl Directory {
         let mut resume = None;
         let mut evicted = None;
         match &entry.holder {
+            // The last publication has ended, but a worker that wants the stream may not have heard
+            // of it yet: should it hear of this one first, its players' time must not go back.
+            Holder::Nobody if !entry.interest.is_empty() => resume = entry.tally.resume(),
             Holder::Nobody => {}
             Holder::Held { resume: at, .. } => resume = Some(*at),
             Holder::Publisher(first, first_run) => {
@@ -178,6 +183,7 @@ impl Directory {
             }
         }
         entry.holder = Holder::Publisher(claim, run);
+        entry.tally.run.store(run.0, Ordering::Relaxed);
         entry.tally.heard_ms.store(now.0, Ordering::Relaxed);
         let interest = entry
             .interest
@@ -200,7 +206,7 @@ impl Directory {
     pub fn unpublish(&self, name: &StreamName, run: Run, hold: Option<Resume>) -> Ended {
         let mut names = self.lock();
         let Some(entry) = names.entries.get_mut(name) else {
-            return Ended::Superseded;
+            return Ended::Free;
         };
         let ended = match (&entry.holder, hold) {
             (Holder::Publisher(claim, current), Some(resume)) if *current == run => {
@@ -219,6 +225,8 @@ impl Directory {
                 entry.holder = Holder::Nobody;
                 Ended::Free
             }
+            // A newer one had the name and has ended as well.
+            (Holder::Nobody, _) => Ended::Free,
             _ => Ended::Superseded,
         };
         names.forget_unused(name);
@@ -324,6 +332,12 @@ impl Names {
 }
 
 impl Tally {
+    /// No newer publication has the name.
+    #[must_use]
+    pub fn is_current(&self, run: Run) -> bool {
+        self.run.load(Ordering::Relaxed) == run.0
+    }
+
     /// The owner heard media; `clock_ms` is the last timestamp given to players.
     pub fn hear(&self, now: Millis, clock_ms: u64) {
         self.heard_ms.store(now.0, Ordering::Relaxed);
@@ -376,5 +390,168 @@ impl Tally {
     #[must_use]
     pub fn skipped(&self) -> u64 {
         self.skipped.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn directory(on_duplicate: OnDuplicate) -> Directory {
+        Directory::new(Policy {
+            on_duplicate,
+            takeover_ms: 5_000,
+            streams_max: 2,
+        })
+    }
+
+    fn name() -> StreamName {
+        StreamName::new("live/cam")
+    }
+
+    /// A publisher on `worker` from host `host`.
+    fn claim(worker: u8, host: u8) -> Claim {
+        let worker = WorkerId(worker);
+        let conn = ConnId {
+            worker,
+            index: u32::from(host),
+            generation: 1,
+        };
+        let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, host));
+        Claim {
+            worker,
+            stream: at(1),
+            conn,
+            peer,
+        }
+    }
+
+    fn at(index: u32) -> StreamRef {
+        StreamRef { index, epoch: 1 }
+    }
+
+    /// Whether host `second` gets the name of host 1 after `silent_ms`.
+    fn gives(on_duplicate: OnDuplicate, second: u8, silent_ms: u64) -> bool {
+        let directory = directory(on_duplicate);
+        let first = directory.publish(&name(), claim(0, 1), Millis(0)).unwrap();
+        first.tally.hear(Millis(100), 40);
+        let second = directory.publish(&name(), claim(1, second), Millis(100 + silent_ms));
+        match second {
+            Ok(granted) => granted.evicted == Some((claim(0, 1).conn, first.run)),
+            Err(taken) => {
+                assert_eq!(
+                    taken,
+                    Taken::Busy {
+                        by: claim(0, 1).conn,
+                        silent_ms
+                    }
+                );
+                false
+            }
+        }
+    }
+
+    #[test]
+    fn a_stranger_is_refused_while_the_first_is_alive() {
+        assert!(!gives(OnDuplicate::SameSource, 2, 4_999));
+        assert!(gives(OnDuplicate::SameSource, 2, 5_000));
+    }
+
+    #[test]
+    fn the_same_address_takes_its_name_back_at_once() {
+        assert!(gives(OnDuplicate::SameSource, 1, 0));
+    }
+
+    #[test]
+    fn the_other_policies_do_as_they_are_called() {
+        assert!(gives(OnDuplicate::Replace, 2, 0));
+        assert!(!gives(OnDuplicate::Reject, 1, 60_000));
+        assert!(!gives(OnDuplicate::ReplaceIfIdle, 1, 4_999));
+        assert!(gives(OnDuplicate::ReplaceIfIdle, 1, 5_000));
+    }
+
+    #[test]
+    fn exactly_one_of_play_and_publish_sees_the_other() {
+        let early = directory(OnDuplicate::Reject);
+        assert!(
+            early
+                .play(&name(), WorkerId(1), at(7))
+                .unwrap()
+                .owner
+                .is_none()
+        );
+        let granted = early.publish(&name(), claim(0, 1), Millis(0)).unwrap();
+        assert_eq!(granted.interest, [(WorkerId(1), at(7))]);
+        let late = directory(OnDuplicate::Reject);
+        let granted = late.publish(&name(), claim(0, 1), Millis(0)).unwrap();
+        assert!(granted.interest.is_empty());
+        let found = late.play(&name(), WorkerId(1), at(7)).unwrap();
+        assert_eq!(found.owner, Some((WorkerId(0), at(1), granted.run)));
+    }
+
+    #[test]
+    fn a_held_name_goes_to_whoever_comes_and_its_clock_goes_on() {
+        let directory = directory(OnDuplicate::Reject);
+        let first = directory.publish(&name(), claim(0, 1), Millis(0)).unwrap();
+        let resume = Resume {
+            clock_ms: 8_000,
+            at: Millis(50),
+        };
+        assert_eq!(
+            directory.unpublish(&name(), first.run, Some(resume)),
+            Ended::Held
+        );
+        let second = directory
+            .publish(&name(), claim(1, 2), Millis(100))
+            .unwrap();
+        assert_eq!((second.resume, second.evicted), (Some(resume), None));
+        assert!(second.run > first.run);
+        assert_eq!(
+            directory.unpublish(&name(), first.run, None),
+            Ended::Superseded
+        );
+    }
+
+    #[test]
+    fn the_end_of_a_superseded_run_is_an_end_when_nobody_has_the_name_any_more() {
+        let directory = directory(OnDuplicate::Replace);
+        let first = directory.publish(&name(), claim(0, 1), Millis(0)).unwrap();
+        let second = directory.publish(&name(), claim(1, 2), Millis(0)).unwrap();
+        assert!(!first.tally.is_current(first.run) && second.tally.is_current(second.run));
+        assert_eq!(directory.unpublish(&name(), second.run, None), Ended::Free);
+        assert_eq!(directory.unpublish(&name(), first.run, None), Ended::Free);
+        assert!(directory.is_empty());
+    }
+
+    #[test]
+    fn the_clock_goes_on_while_a_worker_may_still_serve_the_last_publication() {
+        let directory = directory(OnDuplicate::Reject);
+        directory.play(&name(), WorkerId(1), at(7)).unwrap();
+        let first = directory.publish(&name(), claim(0, 1), Millis(0)).unwrap();
+        first.tally.hear(Millis(10), 9_000);
+        directory.unpublish(&name(), first.run, None);
+        let second = directory.publish(&name(), claim(0, 1), Millis(20)).unwrap();
+        assert_eq!(second.resume.map(|resume| resume.clock_ms), Some(9_000));
+        directory.unpublish(&name(), second.run, None);
+        directory.leave(&name(), WorkerId(1), at(7));
+        let third = directory.publish(&name(), claim(0, 1), Millis(30)).unwrap();
+        assert_eq!(third.resume, None);
+    }
+
+    #[test]
+    fn names_are_limited_and_forgotten_when_nobody_wants_them() {
+        let directory = directory(OnDuplicate::Reject);
+        let other = |n: u32| StreamName::new(&format!("live/{n}"));
+        for n in 0..2 {
+            directory.play(&other(n), WorkerId(0), at(n)).unwrap();
+        }
+        let full = directory.publish(&other(2), claim(0, 1), Millis(0));
+        assert_eq!(full.unwrap_err(), Taken::TooMany { max: 2 });
+        // A stale leave of the same worker takes nothing away.
+        directory.leave(&other(0), WorkerId(0), at(9));
+        assert_eq!(directory.len(), 2);
+        directory.leave(&other(0), WorkerId(0), at(0));
+        assert!(directory.publish(&other(2), claim(0, 1), Millis(0)).is_ok());
     }
 }

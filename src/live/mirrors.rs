@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use crate::config::GopCache;
 use crate::ids::{PlayerId, Run, StreamRef, WorkerId};
-use crate::live::stream::{Held, Mirror, Role};
+use crate::live::stream::{Gap, Held, Mirror, Role};
 use crate::live::{Cursor, Effect, Live, Mail, Opened, Post, Stream};
-use crate::media::{Frame, Headers};
+use crate::media::{Frame, Headers, Lane, Traits};
 use crate::time::Millis;
 
 impl Live {
@@ -99,7 +99,7 @@ impl Live {
         };
         match &own.role {
             Role::Mirror(mirror) if mirror.run == run && mirror.next_number.is_none() => {}
-            _ if own.source_run().is_some_and(|known| known >= run) => return,
+            _ if own.newest_run >= run => return,
             Role::Owned(publication) => {
                 let (conn, run) = (publication.by.conn, publication.run);
                 self.effects.push(Effect::Evict { conn, run });
@@ -115,7 +115,9 @@ impl Live {
             mirror.idle_since = Some(now);
         }
         own.role = Role::Mirror(mirror);
+        own.newest_run = run;
         own.headers = headers;
+        own.forget_unwatched();
         for frame in frames {
             own.push(frame, now);
         }
@@ -142,14 +144,25 @@ impl Live {
             return;
         };
         mirror.next_number = Some(number + 1);
-        mirror.resync |= number != expected;
-        if mirror.resync {
-            let traits = frame.traits();
-            if traits.join {
-                mirror.resync = false;
+        if number != expected {
+            mirror.gap = Gap::All;
+        }
+        let Traits { lane, join, header } = frame.traits();
+        let held_back = match mirror.gap {
+            Gap::None => false,
+            Gap::Video => lane == Lane::Video,
+            Gap::All => true,
+        };
+        if held_back && !join && !header {
+            return;
+        }
+        if join {
+            let after_shed = mirror.gap == Gap::All;
+            // The video between was shed as well, and waits for a join point of its own.
+            let audio_only = lane != Lane::Video && mirror.gap != Gap::None;
+            mirror.gap = if audio_only { Gap::Video } else { Gap::None };
+            if after_shed {
                 own.catch_up(headers.as_ref(), frame.timestamp_ms(), now);
-            } else if !traits.header {
-                return;
             }
         }
         own.push(frame, now);
@@ -288,12 +301,14 @@ impl Stream {
             tally.join();
         }
         self.players.push(player);
-        Some(Cursor::join(
-            &self.log,
-            &self.headers,
-            gop_cache,
-            player.stream_id,
-        ))
+        Some(Cursor::join(&self.log, gop_cache, player.stream_id))
+    }
+
+    /// A new source begins: nobody is in the middle of what came before, so nobody needs it.
+    pub(super) fn forget_unwatched(&mut self) {
+        if self.players.is_empty() {
+            self.log.clear();
+        }
     }
 
     /// The run its frames come from.
@@ -366,7 +381,7 @@ impl Mirror {
             at,
             run,
             next_number: None,
-            resync: false,
+            gap: Gap::None,
             idle_since: None,
         }
     }

@@ -10,6 +10,8 @@
 //! | `cursor` | [`Cursor`]: a player's place in a log |
 //! | `directory` | [`Directory`]: name → owner, shared by all workers |
 //! | `mail` | [`Mail`]: what workers tell each other; [`Post`]: where it is left |
+//! | `effect` | [`Effect`]: what a call means for connections |
+//! | `settings` | [`Settings`]: the operator's wishes |
 //!
 //! Invariants: a stream has at most one source at a time; every player of a stream sees the frames
 //! of its log in order, each once; mail that belongs to an older [`Run`] changes nothing. After any
@@ -17,29 +19,34 @@
 
 mod cursor;
 mod directory;
+mod effect;
 mod log;
 mod mail;
 mod mirrors;
 mod publication;
+mod settings;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use slab::Slab;
 
 pub use cursor::{Cursor, LagLimits, Source};
 pub use directory::{Claim, Directory, Ended, Found, Granted, Policy, Taken, Tally};
+pub use effect::{Effect, End, Joined};
 pub use log::{Log, LogLimits};
 pub use mail::{Mail, Opened, Post};
 pub use publication::{Publication, Report};
+pub use settings::Settings;
 pub use stream::Stream;
 
-use crate::config::{Config, GopCache};
-use crate::ids::{ConnId, PlayerId, Run, StreamName, StreamRef, WorkerId};
+use crate::ids::{PlayerId, Run, StreamName, StreamRef, WorkerId};
 use crate::rtmp::message::Message;
 use crate::time::Millis;
-use std::net::IpAddr;
 use stream::{Held, Mirror, Role, Waiting};
 
 /// The streams of one worker. See the module head.
@@ -53,89 +60,6 @@ pub struct Live {
     last_epoch: u32,
     dirty: Vec<u32>,
     effects: Vec<Effect>,
-}
-
-/// The operator's settings as far as streams go.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// `--gop-cache`.
-    pub gop_cache: GopCache,
-    /// What a log may hold.
-    pub log: LogLimits,
-    /// `--reconnect-grace` in ms.
-    pub grace_ms: u64,
-    /// `--grace-on-clean-end`.
-    pub grace_on_clean_end: bool,
-    /// `--play-wait` in ms.
-    pub play_wait_ms: u64,
-    /// `--linger` in ms.
-    pub linger_ms: u64,
-    /// `--chunk-size`.
-    pub chunk_size: u32,
-}
-
-/// What the host has to do to connections after a call.
-#[derive(Debug)]
-pub enum Effect {
-    /// A waiting player can start with this cursor.
-    Start {
-        /// The player.
-        player: PlayerId,
-        /// The stream.
-        stream: StreamRef,
-        /// Its place.
-        cursor: Cursor,
-    },
-    /// A waiting player has waited long enough.
-    NotFound {
-        /// The player.
-        player: PlayerId,
-    },
-    /// A local publisher lost its name to another.
-    Evict {
-        /// Its connection.
-        conn: ConnId,
-        /// The run it had.
-        run: Run,
-    },
-}
-
-/// Answer to a play request.
-#[derive(Debug)]
-pub enum Joined {
-    /// It starts now.
-    Now(StreamRef, Cursor),
-    /// The stream is not there yet; an [`Effect`] follows.
-    Waiting(StreamRef),
-}
-
-/// How a publication ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// The publisher said so.
-    Clean,
-    /// Its connection is gone.
-    Lost,
-}
-
-impl Settings {
-    /// The part of the configuration that concerns streams.
-    #[must_use]
-    pub fn new(config: &Config) -> Self {
-        Self {
-            gop_cache: config.gop_cache,
-            log: LogLimits {
-                bytes: usize::try_from(config.log_bytes).unwrap_or(usize::MAX),
-                frames: config.log_frames,
-                lag_ms: config.max_lag_ms,
-            },
-            grace_ms: config.reconnect_grace_ms,
-            grace_on_clean_end: config.grace_on_clean_end,
-            play_wait_ms: config.play_wait_ms,
-            linger_ms: config.linger_ms,
-            chunk_size: config.chunk_size,
-        }
-    }
 }
 
 impl Live {
@@ -203,8 +127,10 @@ impl Live {
         publication.mirrors = granted.interest;
         if let Some(own) = self.stream_mut(stream) {
             own.role = Role::Owned(Box::new(publication));
+            own.newest_run = run;
             own.headers = Arc::default();
             own.tally = Some(granted.tally);
+            own.forget_unwatched();
         }
         self.start_waiting(stream);
         Ok((stream, run))
@@ -226,7 +152,10 @@ impl Live {
         let Role::Owned(publication) = &mut own.role else {
             return;
         };
-        if publication.run != run {
+        // A newer publication may have the name while the mail that says so is under way: its clock
+        // goes on from the last frame before it, so nothing may come after that (K-41).
+        let is_current = own.tally.as_ref().is_none_or(|tally| tally.is_current(run));
+        if publication.run != run || !is_current {
             return;
         }
         let Some(frame) = publication.frame(message, chunk_size, now) else {
@@ -343,6 +272,9 @@ impl Live {
         if let Some(cursor) = own.admit(player, gop_cache) {
             return Ok(Joined::Now(stream, cursor));
         }
+        if let Role::Mirror(mirror) = &mut own.role {
+            mirror.idle_since = None;
+        }
         own.waiting.push(Waiting {
             player,
             until: now + wait_ms,
@@ -370,6 +302,7 @@ impl Live {
         match found.owner {
             Some((owner, at, run)) if owner != me => {
                 own.role = Role::Mirror(Mirror::new(owner, at, run));
+                own.newest_run = run;
                 out.post(
                     owner,
                     Mail::Subscribe {
@@ -379,7 +312,9 @@ impl Live {
                     },
                 );
             }
-            _ => {}
+            Some(_) => {}
+            // What this worker still has is over: the mail that says so is under way.
+            None => own.role = Role::Vacant,
         }
         Ok(())
     }
@@ -424,17 +359,27 @@ impl Live {
         std::mem::take(&mut self.effects)
     }
 
-    /// Appends every player of every stream with news since the last call.
-    pub fn drain_dirty(&mut self, players: &mut Vec<PlayerId>) {
-        for index in self.dirty.drain(..) {
-            let stream = usize::try_from(index)
+    /// Appends every player of every stream with news since its last flush, and says when the
+    /// streams that are still gathering (`--merge-ms`) want to be asked again.
+    pub fn drain_dirty(&mut self, now: Millis, players: &mut Vec<PlayerId>) -> Millis {
+        let merge_ms = self.settings.merge_ms;
+        let mut due = Millis::NEVER;
+        let streams = &mut self.streams;
+        self.dirty.retain(|index| {
+            let stream = usize::try_from(*index)
                 .ok()
-                .and_then(|i| self.streams.get_mut(i));
-            if let Some(stream) = stream {
-                stream.dirty = false;
-                players.extend_from_slice(&stream.players);
+                .and_then(|i| streams.get_mut(i));
+            let Some(stream) = stream else { return false };
+            if now < stream.flush_at && !stream.is_ended() {
+                due = due.min(stream.flush_at);
+                return true;
             }
-        }
+            stream.flush_at = next_flush(stream.flush_at, now, merge_ms);
+            stream.dirty = false;
+            players.extend_from_slice(&stream.players);
+            false
+        });
+        due
     }
 
     /// Streams on this worker, mirrors included.
@@ -609,4 +554,11 @@ impl Live {
             );
         }
     }
+}
+
+/// The window's next end on a grid of its own, so that windows do not drift apart from the media; a
+/// stream that was quiet for longer starts a new grid.
+fn next_flush(last: Millis, now: Millis, merge_ms: u64) -> Millis {
+    let next = last + merge_ms;
+    if next > now { next } else { now + merge_ms }
 }

@@ -107,12 +107,17 @@ impl Publication {
             self.report.note(tag, message.payload());
         }
         let join = tag.as_ref().is_some_and(|tag| self.is_join(tag, now));
-        if join {
+        if self.wait_join && lane == Lane::Video && !header {
+            if !join {
+                return None;
+            }
             self.wait_join = false;
-        } else if self.wait_join && lane == Lane::Video && !header {
-            return None;
         }
-        let track = tag.as_ref().map_or(0, |tag| tag.track);
+        let track = match &tag {
+            Some(tag) if tag.many_tracks => None,
+            Some(tag) => Some(tag.track),
+            None => Some(0),
+        };
         let timestamp_ms = self.timeline.stamp(lane, track, message.timestamp, now);
         let traits = Traits { lane, join, header };
         Some(Frame::build(
@@ -224,3 +229,115 @@ const KEYLESS_MAX_MS: u64 = 10_000;
 
 /// So many audio frames without video make a stream audio only (G-05, SRS's figure).
 const AUDIO_ONLY_AFTER: u32 = 115;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ConnId;
+    use crate::rtmp::message::Body;
+
+    fn publication(resume: Option<Resume>) -> Publication {
+        let conn = ConnId {
+            worker: WorkerId(0),
+            index: 1,
+            generation: 1,
+        };
+        Publication::new(PlayerId { conn, stream_id: 1 }, Run(1), resume, Millis(0))
+    }
+
+    fn send(p: &mut Publication, kind: Kind, payload: &[u8], now: u64) -> Option<Frame> {
+        let body = Body::with_payload(payload);
+        p.frame(
+            Message {
+                kind,
+                timestamp: 0,
+                stream_id: 1,
+                body,
+            },
+            128,
+            Millis(now),
+        )
+    }
+
+    const KEY: &[u8] = &[0x17, 1, 0, 0, 0, 9];
+    const INTER: &[u8] = &[0x27, 1, 0, 0, 0, 9];
+    const CONFIG: &[u8] = &[0x17, 0, 0, 0, 0, 9];
+    const SOUND: &[u8] = &[0xAF, 1, 9];
+    // AMF0: "onMetaData", then a number.
+    const METADATA: &[u8] = b"\x02\x00\x0aonMetaData\x00\x00\x00\x00\x00\x00\x00\x00\x00";
+
+    fn is_join(p: &mut Publication, kind: Kind, payload: &[u8], now: u64) -> bool {
+        send(p, kind, payload, now).is_some_and(|frame| frame.traits().join)
+    }
+
+    #[test]
+    fn a_key_frame_is_a_join_point_and_a_sequence_header_is_none() {
+        let mut p = publication(None);
+        let config = send(&mut p, Kind::Video, CONFIG, 0).unwrap();
+        assert!(config.traits().header && !config.traits().join);
+        assert!(is_join(&mut p, Kind::Video, KEY, 0));
+        assert!(!is_join(&mut p, Kind::Video, INTER, 0));
+    }
+
+    #[test]
+    fn video_without_key_frames_is_joined_after_ten_seconds() {
+        let mut p = publication(None);
+        assert!(!is_join(&mut p, Kind::Video, INTER, 0));
+        assert!(!is_join(&mut p, Kind::Video, INTER, KEYLESS_MAX_MS));
+        assert!(is_join(&mut p, Kind::Video, INTER, KEYLESS_MAX_MS + 1));
+        assert!(!is_join(&mut p, Kind::Video, INTER, KEYLESS_MAX_MS + 2));
+    }
+
+    #[test]
+    fn audio_is_a_join_point_once_video_has_been_away_for_long() {
+        let mut p = publication(None);
+        for _ in 0..AUDIO_ONLY_AFTER {
+            assert!(!is_join(&mut p, Kind::Audio, SOUND, 0));
+        }
+        assert!(is_join(&mut p, Kind::Audio, SOUND, 0));
+        send(&mut p, Kind::Video, INTER, 0);
+        assert!(!is_join(&mut p, Kind::Audio, SOUND, 0));
+    }
+
+    #[test]
+    fn a_resumed_publication_holds_video_back_until_a_key_frame() {
+        let mut p = publication(Some(Resume {
+            clock_ms: 1_000,
+            at: Millis(0),
+        }));
+        assert!(send(&mut p, Kind::Video, INTER, 0).is_none());
+        assert!(send(&mut p, Kind::Video, CONFIG, 0).is_some());
+        for _ in 0..=AUDIO_ONLY_AFTER {
+            assert!(send(&mut p, Kind::Audio, SOUND, 0).is_some());
+        }
+        assert!(
+            send(&mut p, Kind::Video, INTER, 0).is_none(),
+            "an audio join point is no key"
+        );
+        assert!(send(&mut p, Kind::Video, KEY, 0).is_some());
+        assert!(send(&mut p, Kind::Video, INTER, 0).is_some());
+    }
+
+    #[test]
+    fn a_message_that_makes_no_sense_is_dropped_and_counted() {
+        let mut p = publication(None);
+        assert!(send(&mut p, Kind::Video, &[], 0).is_none());
+        assert_eq!(p.report.malformed, 1);
+    }
+
+    #[test]
+    fn repeated_metadata_passes_when_it_has_changed_or_after_ten_seconds() {
+        let mut p = publication(None);
+        let mut repeated = |payload: &[u8], now| {
+            let frame = Arc::new(send(&mut p, Kind::DataAmf0, payload, now).unwrap());
+            p.is_repeated_metadata(&frame, Millis(now))
+        };
+        assert!(!repeated(METADATA, 0));
+        assert!(repeated(METADATA, METADATA_REPEAT_MS - 1));
+        assert!(!repeated(METADATA, METADATA_REPEAT_MS));
+        assert!(!repeated(
+            &[METADATA, &[5]].concat(),
+            METADATA_REPEAT_MS + 1
+        ));
+    }
+}

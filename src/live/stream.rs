@@ -19,6 +19,9 @@ pub struct Stream {
     pub(super) name: StreamName,
     pub(super) epoch: u32,
     pub(super) role: Role,
+    /// The newest publication heard of; mail about older ones changes nothing, not even when there
+    /// is no source at the moment.
+    pub(super) newest_run: Run,
     pub(super) log: Log,
     pub(super) headers: Arc<Headers>,
     pub(super) players: Vec<PlayerId>,
@@ -28,6 +31,8 @@ pub struct Stream {
     pub(super) tally: Option<Arc<Tally>>,
     /// New frames since the last flush.
     pub(super) dirty: bool,
+    /// No flush before this time (`--merge-ms`).
+    pub(super) flush_at: Millis,
 }
 
 /// Where the frames of a stream come from.
@@ -61,10 +66,21 @@ pub(super) struct Mirror {
     pub(super) run: Run,
     /// `None` until the snapshot has come; then the number the next frame should carry.
     pub(super) next_number: Option<u64>,
-    /// Frames were shed on the way: nothing but headers passes until a join point.
-    pub(super) resync: bool,
+    /// Frames were shed on the way.
+    pub(super) gap: Gap,
     /// When the last player left; the mirror is given up `linger` later.
     pub(super) idle_since: Option<Millis>,
+}
+
+/// What a mirror holds back after frames were shed. Headers always pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gap {
+    /// Nothing.
+    None,
+    /// Video, until a join point: audio has found one of its own.
+    Video,
+    /// Everything, until a join point.
+    All,
 }
 
 /// A player that came before the stream.
@@ -81,6 +97,7 @@ impl Stream {
             name,
             epoch,
             role: Role::Vacant,
+            newest_run: Run(0),
             log: Log::new(limits),
             headers: Arc::default(),
             players: Vec::new(),
@@ -88,6 +105,7 @@ impl Stream {
             registered: false,
             tally: None,
             dirty: false,
+            flush_at: Millis(0),
         }
     }
 

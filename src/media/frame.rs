@@ -12,6 +12,7 @@
 //! The payload is contiguous for whoever reads codecs; on the RTMP wire the fmt 3 separators
 //! between chunks are slices of `more`.
 
+use super::headers::is_clear;
 use crate::codec::{self, Plain, Tag};
 use crate::media::Gather;
 use crate::rtmp::chunk::{Head, csid, first_head, next_head};
@@ -174,6 +175,12 @@ impl Frame {
     #[must_use]
     pub fn tag(&self) -> Option<&Tag> {
         self.tag.as_ref()
+    }
+
+    /// It only tells the server to forget the metadata; no player gets it (C-90).
+    #[must_use]
+    pub fn is_clear(&self) -> bool {
+        self.traits.header && self.tag.is_none() && is_clear(self.payload())
     }
 
     /// What a player without E-RTMP gets: this frame, its twin, or nothing.

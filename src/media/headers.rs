@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::frame::{Lane, wire_head};
 use crate::codec::{self, Codec, Media, Part, Tag};
+use crate::limits::{HEADERS_BYTES_MAX, METADATA_BYTES_MAX};
 use crate::media::{Frame, Taste};
 use crate::rtmp::amf0;
 use crate::rtmp::chunk::write_message;
@@ -69,36 +70,13 @@ impl Headers {
     }
 
     fn note_metadata(&mut self, frame: &Arc<Frame>) {
-        self.metadata = match data_name(frame.payload()) {
-            Some(b"@clearDataFrame") => None,
-            _ if frame.payload().len() > METADATA_BYTES_MAX => return,
-            _ => Some(Arc::clone(frame)),
-        };
+        let kept = !is_clear(frame.payload()) && frame.payload().len() <= METADATA_BYTES_MAX;
+        self.metadata = kept.then(|| Arc::clone(frame));
     }
 
     fn note_track(&mut self, tag: Tag, frame: &Arc<Frame>) {
-        let known = self
-            .tracks
-            .iter()
-            .position(|t| t.media == tag.media && t.track == tag.track);
-        let place = match known {
-            Some(place) => place,
-            None => {
-                if self.tracks.iter().filter(|t| t.media == tag.media).count() >= TRACKS_MAX {
-                    return;
-                }
-                self.tracks.push(TrackHeaders {
-                    media: tag.media,
-                    track: tag.track,
-                    codec: tag.codec,
-                    config: None,
-                    channels: None,
-                    color: None,
-                });
-                self.tracks.len() - 1
-            }
-        };
-        let Some(track) = self.tracks.get_mut(place) else {
+        let held_bytes = self.memory_bytes();
+        let Some(track) = self.track_mut(&tag) else {
             return;
         };
         if track.codec != tag.codec {
@@ -112,10 +90,32 @@ impl Headers {
             Part::ColorInfo => &mut track.color,
             _ => return,
         };
-        let empty = usize::try_from(tag.body_at).is_ok_and(|at| frame.payload().len() <= at);
-        if !(empty && slot.is_some()) {
-            *slot = Some(Arc::clone(frame));
+        if tag.body(frame.payload()).is_empty() && slot.is_some() {
+            return;
         }
+        // Nobody's real configuration is that large: it is relayed, but not kept.
+        let fits = held_bytes + frame.memory_bytes() <= HEADERS_BYTES_MAX;
+        *slot = fits.then(|| Arc::clone(frame));
+    }
+
+    /// The headers of a message's track, made room for if it is new.
+    fn track_mut(&mut self, tag: &Tag) -> Option<&mut TrackHeaders> {
+        let same = |t: &TrackHeaders| t.media == tag.media && t.track == tag.track;
+        if let Some(place) = self.tracks.iter().position(same) {
+            return self.tracks.get_mut(place);
+        }
+        if self.tracks.iter().filter(|t| t.media == tag.media).count() >= TRACKS_MAX {
+            return None;
+        }
+        self.tracks.push(TrackHeaders {
+            media: tag.media,
+            track: tag.track,
+            codec: tag.codec,
+            config: None,
+            channels: None,
+            color: None,
+        });
+        self.tracks.last_mut()
     }
 
     /// The metadata message, if one is known.
@@ -164,14 +164,20 @@ impl Headers {
 
 /// Name of a data message (`onMetaData`, …), if it starts with a string.
 #[must_use]
-pub(crate) fn data_name(payload: &[u8]) -> Option<&[u8]> {
+fn data_name(payload: &[u8]) -> Option<&[u8]> {
     amf0::first_string(payload).map(|(name, _)| name)
+}
+
+/// A publisher's wish to forget the metadata; for the server, not for players (C-90).
+#[must_use]
+pub(super) fn is_clear(payload: &[u8]) -> bool {
+    data_name(payload) == Some(b"@clearDataFrame")
 }
 
 /// A data message that belongs to the headers.
 #[must_use]
-pub(crate) fn is_metadata(payload: &[u8]) -> bool {
-    matches!(data_name(payload), Some(b"onMetaData" | b"@clearDataFrame"))
+fn is_metadata(payload: &[u8]) -> bool {
+    data_name(payload) == Some(b"onMetaData") || is_clear(payload)
 }
 
 impl Lane {
@@ -191,5 +197,141 @@ impl Lane {
 /// Tracks kept per kind (M-54).
 const TRACKS_MAX: usize = 16;
 
-/// Longest metadata message kept for late joiners (RELIABILITY §4); longer ones are only relayed.
-const METADATA_BYTES_MAX: usize = 64 << 10;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Enhanced, Multitrack};
+    use crate::limits::ReaderLimits;
+    use crate::media::Traits;
+    use crate::rtmp::caps::Caps;
+    use crate::rtmp::chunk::ChunkReader;
+
+    fn frame(lane: Lane, payload: &[u8]) -> Arc<Frame> {
+        let tag = match lane {
+            Lane::Audio => codec::audio(payload).ok(),
+            Lane::Video => codec::video(payload).ok(),
+            Lane::Data => None,
+        };
+        let header = lane.is_header(tag.as_ref(), payload);
+        let traits = Traits {
+            lane,
+            join: false,
+            header,
+        };
+        Arc::new(Frame::build(
+            Body::with_payload(payload),
+            traits,
+            tag,
+            0,
+            128,
+        ))
+    }
+
+    fn noted(frames: &[(Lane, &[u8])]) -> Headers {
+        let mut headers = Headers::default();
+        for (lane, payload) in frames {
+            headers.note(&frame(*lane, payload));
+        }
+        headers
+    }
+
+    fn payloads(headers: &Headers) -> Vec<&[u8]> {
+        headers.frames().map(|frame| frame.payload()).collect()
+    }
+
+    const AVC: &[u8] = &[0x17, 0, 0, 0, 0, 1];
+    const AAC: &[u8] = &[0xAF, 0, 0x12, 0x10];
+    const AV1: &[u8] = b"\x90av01\x81\x00";
+    const METADATA: &[u8] = b"\x02\x00\x0aonMetaData\x05";
+
+    #[test]
+    fn headers_go_out_as_metadata_audio_video_whatever_order_they_came_in() {
+        let headers = noted(&[
+            (Lane::Video, AVC),
+            (Lane::Audio, AAC),
+            (Lane::Data, METADATA),
+        ]);
+        assert_eq!(payloads(&headers), [METADATA, AAC, AVC]);
+    }
+
+    #[test]
+    fn an_empty_av1_config_does_not_replace_a_real_one() {
+        let headers = noted(&[(Lane::Video, AV1), (Lane::Video, b"\x90av01")]);
+        assert_eq!(payloads(&headers), [AV1]);
+        let headers = noted(&[(Lane::Video, b"\x90av01"), (Lane::Video, AV1)]);
+        assert_eq!(payloads(&headers), [AV1]);
+    }
+
+    #[test]
+    fn a_new_config_replaces_the_old_one_and_another_codec_forgets_it() {
+        let newer: &[u8] = &[0x17, 0, 0, 0, 0, 2];
+        assert_eq!(
+            payloads(&noted(&[(Lane::Video, AVC), (Lane::Video, newer)])),
+            [newer]
+        );
+        assert_eq!(
+            payloads(&noted(&[(Lane::Video, AVC), (Lane::Video, AV1)])),
+            [AV1]
+        );
+    }
+
+    #[test]
+    fn a_list_of_configs_is_kept_track_by_track() {
+        // 0x96: key, multitrack; 0x10: many tracks of one codec, sequence start.
+        let list = b"\x96\x10avc1\x00\x00\x00\x01\xAA\x01\x00\x00\x01\xBB";
+        let headers = noted(&[(Lane::Video, list)]);
+        let tracks: Vec<u8> = headers
+            .configs()
+            .filter_map(|f| f.tag())
+            .map(|t| t.track)
+            .collect();
+        assert_eq!(tracks, [0, 1]);
+        assert!(
+            headers
+                .configs()
+                .all(|f| f.tag().is_some_and(|tag| !tag.many_tracks))
+        );
+    }
+
+    #[test]
+    fn no_more_than_sixteen_tracks_are_kept() {
+        let mut headers = Headers::default();
+        for track in 0..40 {
+            let one = [b"\x96\x00avc1".as_slice(), &[track, 0xAA]].concat();
+            headers.note(&frame(Lane::Video, &one));
+        }
+        assert_eq!(headers.configs().count(), TRACKS_MAX);
+    }
+
+    #[test]
+    fn metadata_is_forgotten_on_request_and_never_kept_when_it_is_huge() {
+        let clear: &[u8] = b"\x02\x00\x0f@clearDataFrame";
+        assert!(
+            noted(&[(Lane::Data, METADATA), (Lane::Data, clear)])
+                .metadata()
+                .is_none()
+        );
+        let huge = [METADATA, &vec![0; METADATA_BYTES_MAX]].concat();
+        assert!(
+            noted(&[(Lane::Data, METADATA), (Lane::Data, &huge)])
+                .metadata()
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn a_player_gets_headers_with_the_time_and_the_stream_it_starts_at() {
+        let headers = noted(&[(Lane::Video, AVC), (Lane::Audio, AAC)]);
+        let taste = Taste::new(&Caps::default(), Enhanced::Forward, Multitrack::Capable);
+        let mut out = Vec::new();
+        headers.write(&taste, 20_000_000, 7, &mut out);
+        let mut reader = ChunkReader::new(ReaderLimits::PUBLISHER);
+        let mut input = out.as_slice();
+        for payload in [AAC, AVC] {
+            let message = reader.read(&mut input).unwrap().unwrap();
+            assert_eq!((message.timestamp, message.stream_id), (20_000_000, 7));
+            assert_eq!(message.payload(), payload);
+        }
+        assert!(input.is_empty());
+    }
+}

@@ -63,8 +63,8 @@ impl Timeline {
     /// The time players get for a message that carries `wire_ms`.
     ///
     /// Data has no clock of its own: encoders stamp metadata with 0 whatever the media says, so it
-    /// takes the time of the media around it.
-    pub fn stamp(&mut self, lane: Lane, track: u8, wire_ms: u32, now: Millis) -> u64 {
+    /// takes the time of the media around it. `track` is `None` for a message with many tracks.
+    pub fn stamp(&mut self, lane: Lane, track: Option<u8>, wire_ms: u32, now: Millis) -> u64 {
         let (lane_index, out_ms) = match lane {
             Lane::Data => {
                 let media_seen = self.audio.last.is_some() || self.video.last.is_some();
@@ -76,16 +76,18 @@ impl Timeline {
             Lane::Audio => (0, self.advance(lane, wire_ms, now)),
             Lane::Video => (1, self.advance(lane, wire_ms, now)),
         };
-        let track = usize::from(track).min(TRACKS - 1);
-        let Some(floor_ms) = self
-            .floor_ms
-            .get_mut(lane_index)
-            .and_then(|l| l.get_mut(track))
-        else {
+        let Some(floors_ms) = self.floor_ms.get_mut(lane_index) else {
             return out_ms;
         };
-        let out_ms = out_ms.max(*floor_ms);
-        *floor_ms = out_ms;
+        let floors_ms = match track {
+            Some(track) => {
+                let track = usize::from(track).min(TRACKS - 1);
+                floors_ms.get_mut(track..=track).unwrap_or_default()
+            }
+            None => &mut floors_ms[..],
+        };
+        let out_ms = floors_ms.iter().copied().fold(out_ms, u64::max);
+        floors_ms.fill(out_ms);
         self.latest_ms = self.latest_ms.max(out_ms);
         out_ms
     }
@@ -102,7 +104,7 @@ impl Timeline {
             Some((last_wire_ms, last_ms)) => {
                 let step_ms = i64::from(wire_ms.wrapping_sub(last_wire_ms).cast_signed());
                 let in_ms = last_ms + step_ms;
-                if step_ms < -BACK_STEP_MAX_MS {
+                if !(-BACK_STEP_MAX_MS..=LEAP_MAX_MS).contains(&step_ms) {
                     clock.offset_ms = restart_offset(in_ms, shared, latest_ms, RESTART_STEP_MS);
                 }
                 in_ms
@@ -137,6 +139,10 @@ fn restart_offset(in_ms: i64, shared: Option<i64>, latest_ms: i64, step_ms: i64)
 /// A lane that steps back further than this has restarted its clock; less is jitter and is clamped.
 const BACK_STEP_MAX_MS: i64 = 3_000;
 
+/// A lane that leaps ahead further than this has restarted its clock too: in serial arithmetic a
+/// step back of more than 2^31 ms, such as to 0, is one ahead.
+const LEAP_MAX_MS: i64 = 24 * 3_600_000;
+
 /// Step from the last time before a restart to the first after it: one frame at 25 fps.
 const RESTART_STEP_MS: i64 = 40;
 
@@ -150,15 +156,18 @@ mod tests {
     use super::*;
 
     fn video(t: &mut Timeline, ms: u32) -> u64 {
-        t.stamp(Lane::Video, 0, ms, Millis(0))
+        t.stamp(Lane::Video, Some(0), ms, Millis(0))
     }
 
     #[test]
     fn a_fresh_stream_keeps_its_own_clock() {
         let mut t = Timeline::new(None);
         assert_eq!(video(&mut t, 20_000_000), 20_000_000);
-        assert_eq!(t.stamp(Lane::Audio, 0, 20_000_010, Millis(0)), 20_000_010);
-        assert_eq!(t.stamp(Lane::Data, 0, 0, Millis(0)), 20_000_010);
+        assert_eq!(
+            t.stamp(Lane::Audio, Some(0), 20_000_010, Millis(0)),
+            20_000_010
+        );
+        assert_eq!(t.stamp(Lane::Data, Some(0), 0, Millis(0)), 20_000_010);
     }
 
     #[test]
@@ -189,9 +198,9 @@ mod tests {
     fn audio_and_video_stay_in_step_when_the_encoder_restarts_its_clock() {
         let mut t = Timeline::new(None);
         video(&mut t, 50_000);
-        t.stamp(Lane::Audio, 0, 50_010, Millis(0));
+        t.stamp(Lane::Audio, Some(0), 50_010, Millis(0));
         let v = video(&mut t, 0);
-        let a = t.stamp(Lane::Audio, 0, 15, Millis(0));
+        let a = t.stamp(Lane::Audio, Some(0), 15, Millis(0));
         assert_eq!(a, v + 15);
     }
 
@@ -202,10 +211,10 @@ mod tests {
             at: Millis(100_000),
         };
         let mut t = Timeline::new(Some(resume));
-        assert_eq!(t.stamp(Lane::Data, 0, 0, Millis(102_500)), 8_000);
-        assert_eq!(t.stamp(Lane::Video, 0, 0, Millis(102_500)), 10_500);
-        assert_eq!(t.stamp(Lane::Audio, 0, 20, Millis(102_510)), 10_520);
-        assert_eq!(t.stamp(Lane::Video, 0, 40, Millis(102_540)), 10_540);
+        assert_eq!(t.stamp(Lane::Data, Some(0), 0, Millis(102_500)), 8_000);
+        assert_eq!(t.stamp(Lane::Video, Some(0), 0, Millis(102_500)), 10_500);
+        assert_eq!(t.stamp(Lane::Audio, Some(0), 20, Millis(102_510)), 10_520);
+        assert_eq!(t.stamp(Lane::Video, Some(0), 40, Millis(102_540)), 10_540);
     }
 
     #[test]
@@ -218,7 +227,7 @@ mod tests {
             x ^= x >> 17;
             x ^= x << 5;
             let lane = if i % 2 == 0 { Lane::Audio } else { Lane::Video };
-            let out = t.stamp(lane, 0, x, Millis(i as u64));
+            let out = t.stamp(lane, Some(0), x, Millis(i as u64));
             assert!(out >= last[i % 2], "step {i}: {out} after {}", last[i % 2]);
             last[i % 2] = out;
         }

@@ -277,10 +277,11 @@ fn log_start(config: &Config, bound: &Bound, machine: &Machine) {
     }
     let worst = worst_case(config);
     log::info!(
-        "worst case memory {} ({} without kernel buffers), open files {}",
+        "open files {}; memory {} if every limit were reached at once, {} of it kernel buffers \
+         (--check lists them, --memory caps them)",
+        machine.open_files,
         Approx(worst.total()),
-        Approx(worst.process()),
-        machine.open_files
+        Approx(worst.total() - worst.process()),
     );
 }
 

@@ -222,7 +222,8 @@ fn log_end(conn: &Conn, now: Millis) {
     };
     let (did, name) = match &conn.last_role {
         Some((did, name)) => (*did, name.as_str()),
-        None => ("asked for", "nothing"),
+        None if peer.app.is_empty() => ("asked for", "nothing"),
+        None => ("asked for", peer.app.as_str()),
     };
     log::log!(
         level,

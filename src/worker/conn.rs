@@ -94,7 +94,7 @@ pub(super) enum CloseReason {
     Peer,
     #[error("{0}")]
     Protocol(#[from] rtmp::Error),
-    #[error("{0}")]
+    #[error("connection lost: {0}")]
     Io(io::ErrorKind),
     #[error("refused: {0}")]
     Refused(Refusal),
@@ -271,8 +271,10 @@ impl Conn {
             let playback = media.and_then(|place| playback_at(&self.roles, place));
             let source = playback.and_then(|p| source_of(live, self.taste.as_ref(), p));
             if let (Some(playback), Some(source)) = (playback, source) {
-                // Control bytes wait for the end of a cut frame and for nothing else.
-                let frames_max = if cut && !control.is_empty() {
+                // Control bytes wait for the end of a cut frame and for nothing else; and a player
+                // whose writes are always cut short skips there, or it would never (G-13).
+                let behind = playback.cursor.is_behind(source.log, limits, now);
+                let frames_max = if cut && (behind || !control.is_empty()) {
                     1
                 } else {
                     Gather::SLICES_MAX

@@ -35,6 +35,7 @@ pub use token::BELL;
 
 use crate::config::Config;
 use crate::ids::{ConnId, PlayerId, WorkerId};
+use crate::limits::{CONTROL_BYTES_MAX, HEADERS_BYTES_MAX, SCRATCH_BYTES};
 use crate::live::{Directory, LagLimits, Live, Mail, Settings};
 use crate::mesh::{Park, Port};
 use crate::rtmp::server::{ServerSession, SessionConfig};
@@ -89,6 +90,8 @@ pub struct Worker {
     players: Vec<PlayerId>,
     due: Vec<ConnId>,
     next_tick: Millis,
+    /// When a stream that gathers wants to be flushed.
+    merge_due: Millis,
     started: Instant,
     seed: [u8; 32],
     /// Set while draining.
@@ -155,11 +158,12 @@ impl Worker {
             flush_queue: VecDeque::new(),
             read_queue: VecDeque::new(),
             dead: Vec::new(),
-            scratch: vec![0; READ_BUDGET_BYTES].into_boxed_slice(),
+            scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             heads: Vec::new(),
             players: Vec::new(),
             due: Vec::new(),
             next_tick: Millis(0),
+            merge_due: Millis::NEVER,
             started: seed.started,
             seed: seed.seed,
             drain_until: None,
@@ -219,7 +223,7 @@ impl Worker {
     /// How long nothing is due; `None` for ever.
     fn sleep(&self, now: Millis) -> Option<Duration> {
         let mut due = self.wheel.next_due().unwrap_or(Millis::NEVER);
-        due = due.min(self.listeners.retry_at());
+        due = due.min(self.listeners.retry_at()).min(self.merge_due);
         if !self.live.is_empty() {
             due = due.min(self.next_tick);
         }
@@ -271,7 +275,7 @@ impl Worker {
     /// Reads one connection, up to a turn's budget.
     fn read(&mut self, id: ConnId, now: Millis) {
         let mut scratch = std::mem::take(&mut self.scratch);
-        let mut budget = READ_BUDGET_BYTES;
+        let mut budget = SCRATCH_BYTES;
         while budget > 0 {
             let Some(conn) = self.conns.find(id) else {
                 break;
@@ -431,7 +435,7 @@ impl Worker {
     /// The one place that writes: every connection with news, at most [`FLUSHES_MAX`] a turn.
     fn flush(&mut self, now: Millis) {
         let mut players = std::mem::take(&mut self.players);
-        self.live.drain_dirty(&mut players);
+        self.merge_due = self.live.drain_dirty(now, &mut players);
         for player in players.drain(..) {
             self.queue_flush(player.conn);
         }
@@ -455,7 +459,7 @@ impl Worker {
         if !conn.writable {
             conn.collect();
             let owed = conn.control_owed();
-            if owed > CONTROL_BYTES_MAX {
+            if owed > CONTROL_BYTES_MAX + HEADERS_BYTES_MAX {
                 conn.cut(CloseReason::TooMuchControl { owed });
                 self.dead.push(id);
             }
@@ -477,15 +481,9 @@ impl Worker {
     }
 }
 
-/// Bytes one connection may read in a turn, and the size of the one buffer all reads share.
-const READ_BUDGET_BYTES: usize = 256 << 10;
-
 /// Players flushed before the loop looks at its sockets again: bounds how long ingest waits behind
 /// a hot stream.
 const FLUSHES_MAX: usize = 512;
-
-/// Control bytes a connection may owe: replies, and one set of headers.
-const CONTROL_BYTES_MAX: usize = 512 << 10;
 
 /// Connections accepted in a turn.
 const ACCEPTS_MAX: usize = 64;

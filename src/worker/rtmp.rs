@@ -3,8 +3,8 @@
 //! Invariant: every event is answered before the next is asked for; what concerns another
 //! connection comes back as an [`Effect`] and is carried out when this one is done.
 
-use crate::ids::{ConnId, PlayerId, StreamName};
-use crate::live::{Effect, End, Joined, Taken};
+use crate::ids::{ConnId, PlayerId, Run, StreamName, StreamRef};
+use crate::live::{Cursor, Effect, End, Joined, Taken};
 use crate::media::Taste;
 use crate::rtmp::server::{Connect, Event, Refusal, code};
 use crate::time::Millis;
@@ -34,8 +34,10 @@ impl Worker {
             return;
         };
         if conn.session.is_closing() {
-            let refusal = Refusal::new(code::PUBLISH_REJECTED, "the request was not acceptable");
-            self.close(id, CloseReason::Refused(refusal), now);
+            // The session refused by itself: a name that cannot be, a second connect.
+            let refusal = conn.session.refusal().cloned();
+            let reason = refusal.map_or(CloseReason::Peer, CloseReason::Refused);
+            self.close(id, reason, now);
         } else if !conn.session.out().is_empty() {
             self.queue_flush(id);
         }
@@ -218,49 +220,60 @@ impl Worker {
         }
     }
 
-    /// Carries out what streams want done to connections.
+    /// Carries out what streams want done to connections, and what comes of that.
     pub(super) fn apply_effects(&mut self, now: Millis) {
-        for effect in self.live.take_effects() {
-            match effect {
-                Effect::Start {
-                    player,
-                    stream,
-                    cursor,
-                } => {
-                    let conn = self.conns.find(player.conn);
-                    let conn = conn.filter(|conn| matches!(conn.phase, Phase::Open));
-                    let Some(conn) = conn else {
-                        self.live.leave(stream, player, now);
-                        continue;
-                    };
-                    conn.take_role(player.stream_id);
-                    conn.session.start_play(player.stream_id);
-                    let playback = Playback {
+        loop {
+            let effects = self.live.take_effects();
+            if effects.is_empty() {
+                return;
+            }
+            for effect in effects {
+                match effect {
+                    Effect::Start {
+                        player,
                         stream,
                         cursor,
-                        paused: false,
-                    };
-                    conn.roles.push((player.stream_id, Role::Playing(playback)));
-                    self.queue_flush(player.conn);
-                    self.rearm(player.conn);
-                }
-                Effect::NotFound { player } => self.not_found(player, now),
-                Effect::Evict { conn: id, run } => {
-                    let Some(conn) = self.conns.find(id) else {
-                        continue;
-                    };
-                    let held = conn.roles.iter().find_map(|(stream_id, role)| match role {
-                        Role::Publishing { run: own, .. } if *own == run => Some(*stream_id),
-                        _ => None,
-                    });
-                    let Some(stream_id) = held else { continue };
-                    let text = "Another encoder has taken over this stream name.";
-                    conn.session
-                        .end_publish(stream_id, &Refusal::new(code::PUBLISH_REJECTED, text));
-                    self.close(id, CloseReason::TakenOver, now);
+                    } => {
+                        self.start(player, stream, cursor, now);
+                    }
+                    Effect::NotFound { player } => self.not_found(player, now),
+                    Effect::Evict { conn, run } => self.evict(conn, run, now),
                 }
             }
         }
+    }
+
+    fn start(&mut self, player: PlayerId, stream: StreamRef, cursor: Cursor, now: Millis) {
+        let conn = self.conns.find(player.conn);
+        let Some(conn) = conn.filter(|conn| matches!(conn.phase, Phase::Open)) else {
+            self.live.leave(stream, player, now);
+            return;
+        };
+        conn.take_role(player.stream_id);
+        conn.session.start_play(player.stream_id);
+        let playback = Playback {
+            stream,
+            cursor,
+            paused: false,
+        };
+        conn.roles.push((player.stream_id, Role::Playing(playback)));
+        self.queue_flush(player.conn);
+        self.rearm(player.conn);
+    }
+
+    fn evict(&mut self, id: ConnId, run: Run, now: Millis) {
+        let Some(conn) = self.conns.find(id) else {
+            return;
+        };
+        let held = conn.roles.iter().find_map(|(stream_id, role)| match role {
+            Role::Publishing { run: own, .. } if *own == run => Some(*stream_id),
+            _ => None,
+        });
+        let Some(stream_id) = held else { return };
+        let text = "Another encoder has taken over this stream name.";
+        conn.session
+            .end_publish(stream_id, &Refusal::new(code::PUBLISH_REJECTED, text));
+        self.close(id, CloseReason::TakenOver, now);
     }
 
     fn not_found(&mut self, player: PlayerId, now: Millis) {

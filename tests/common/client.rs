@@ -68,6 +68,20 @@ impl Publisher {
         Ok(())
     }
 
+    /// Sends these messages as fast as they go.
+    pub fn pieces(&mut self, pieces: &[Piece]) -> io::Result<()> {
+        pieces.iter().try_for_each(|piece| self.piece(piece))
+    }
+
+    /// Publishes on a worker that fits: dials until the kernel deals one out. Connections on other
+    /// workers leave before they ask for the stream.
+    pub fn on_worker(to: SocketAddr, path: &str, fits: impl Fn(u8) -> bool) -> Self {
+        let mut link = link_on(&Dial::new(to), &publish_config(to, path), fits);
+        let ready = link.until_ready(PATIENCE);
+        let stream_id = ready.unwrap_or_else(|failure| panic!("{path}: {failure:?}"));
+        Self { link, stream_id }
+    }
+
     pub fn piece(&mut self, piece: &Piece) -> io::Result<()> {
         self.send(piece.kind, piece.timestamp, &piece.payload)
     }
@@ -93,6 +107,12 @@ impl Publisher {
     /// Waits for what the server says next; `None` when it says nothing in that time.
     pub fn recv(&mut self, patience: Duration) -> Option<Word> {
         word(&mut self.link, patience)
+    }
+
+    /// Receives until the connection is closed; panics when it stays open. The codes of the
+    /// statuses that came before.
+    pub fn until_closed(&mut self) -> Vec<String> {
+        codes_until_closed(|left| self.recv(left))
     }
 
     /// Says goodbye and closes.
@@ -145,6 +165,17 @@ impl Player {
             ..play_config(to, path)
         };
         Self::dial(&Dial::new(to), config)
+    }
+
+    /// Plays on a worker that fits, see `Publisher::on_worker`.
+    pub fn on_worker(to: SocketAddr, path: &str, fits: impl Fn(u8) -> bool) -> Self {
+        let mut link = link_on(&Dial::new(to), &play_config(to, path), fits);
+        let ready = link.until_ready(PATIENCE);
+        ready.unwrap_or_else(|failure| panic!("{path}: {failure:?}"));
+        Self {
+            link,
+            tally: Tally::default(),
+        }
     }
 
     /// Asks for the stream and does not wait for the answer.
@@ -202,6 +233,26 @@ impl Player {
                 Some(_) => {}
             }
         }
+    }
+
+    /// Receives until a status of that code has come; panics when it does not.
+    pub fn until_status(&mut self, code: &str) -> Status {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.recv(until.saturating_duration_since(Instant::now())) {
+                Some(Word::Status(status)) if status.code == code => return status,
+                Some(Word::Closed | Word::Broken(_)) | None => {
+                    panic!("no {code}; received: {}", self.tally)
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Receives until the connection is closed; panics when it stays open. The codes of the
+    /// statuses that came before.
+    pub fn until_closed(&mut self) -> Vec<String> {
+        codes_until_closed(|left| self.recv(left))
     }
 
     /// Receives until the server says the stream is over.
@@ -276,9 +327,37 @@ fn word(link: &mut Link, patience: Duration) -> Option<Word> {
     })
 }
 
+/// A connection on a worker that fits; connect is accepted and nothing else is asked for.
+pub fn link_on(dial: &Dial, config: &ClientConfig, fits: impl Fn(u8) -> bool) -> Link {
+    for _ in 0..DIALS_MAX {
+        let mut link = Link::open(dial, config.clone()).expect("the server accepts");
+        link.until_connected(PATIENCE).expect("connect is accepted");
+        if fits(link.worker()) {
+            return link;
+        }
+    }
+    panic!("none of {DIALS_MAX} connections came to a worker that fits");
+}
+
+fn codes_until_closed(mut recv: impl FnMut(Duration) -> Option<Word>) -> Vec<String> {
+    let until = Instant::now() + PATIENCE;
+    let mut codes = Vec::new();
+    loop {
+        match recv(until.saturating_duration_since(Instant::now())) {
+            Some(Word::Status(status)) => codes.push(status.code),
+            Some(Word::Closed | Word::Broken(_)) => return codes,
+            Some(_) => {}
+            None => panic!("the connection stays open; statuses: {codes:?}"),
+        }
+    }
+}
+
 fn ending(event: ClientEvent) -> Option<Ending> {
     match event {
         ClientEvent::Ended { why } => Some(why),
         _ => None,
     }
 }
+
+/// With four workers each connection misses three times in four: 0.75^200 is no chance at all.
+const DIALS_MAX: usize = 200;

@@ -4,7 +4,10 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use corecast::rtmp::amf0::{Value, encode};
+use corecast::rtmp::chunk::{Head, csid};
 use corecast::rtmp::client::{ClientConfig, ClientError, ClientEvent, ClientSession, Ending};
+use corecast::rtmp::message::Kind;
 use corecast::time::Millis;
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -95,6 +98,8 @@ pub enum Heard {
 /// A client session on a socket.
 pub struct Link {
     pub session: ClientSession,
+    /// The server's name for this connection (`w2c17.3`), once it accepted connect.
+    pub trace: Option<String>,
     socket: TcpStream,
     started: Instant,
     /// Received and not yet handed to the session: `unread[at..]`.
@@ -107,6 +112,7 @@ impl Link {
     pub fn open(dial: &Dial, config: ClientConfig) -> io::Result<Self> {
         let mut link = Self {
             session: ClientSession::new(config, [7; 32], Millis(0)),
+            trace: None,
             socket: dial.socket()?,
             started: Instant::now(),
             unread: Vec::new(),
@@ -166,6 +172,62 @@ impl Link {
         }
     }
 
+    /// Waits until connect is accepted. Nothing of the stream has been asked for by then.
+    pub fn until_connected(&mut self, patience: Duration) -> Result<(), Failure> {
+        let until = Instant::now() + patience;
+        while self.trace.is_none() {
+            match self.poll(until.saturating_duration_since(Instant::now()))? {
+                Heard::Event(ClientEvent::Ended { why }) => return Err(Failure::Ended(why)),
+                Heard::Event(_) => {}
+                Heard::Closed => return Err(Failure::Closed),
+                Heard::Silence => return Err(Failure::Waited(patience)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The worker that serves this connection, read from its trace id.
+    pub fn worker(&self) -> u8 {
+        let digits = self.trace.as_deref().and_then(|trace| {
+            let (worker, _) = trace.strip_prefix('w')?.split_once('c')?;
+            worker.parse().ok()
+        });
+        digits.unwrap_or_else(|| panic!("no worker in the trace id {:?}", self.trace))
+    }
+
+    /// Sends a command the session does not know, on a message stream.
+    pub fn call(&mut self, stream_id: u32, name: &str, arguments: &[Value<'_>]) -> io::Result<()> {
+        let mut payload = Vec::new();
+        let fixed = [name.into(), TRANSACTION.into(), Value::Null];
+        for value in fixed.iter().chain(arguments) {
+            encode(value, &mut payload);
+        }
+        self.send(Kind::CommandAmf0, stream_id, 0, &payload)
+    }
+
+    /// Sends any message on a message stream.
+    pub fn send(
+        &mut self,
+        kind: Kind,
+        stream_id: u32,
+        timestamp: u32,
+        payload: &[u8],
+    ) -> io::Result<()> {
+        let csid = match kind {
+            Kind::Audio => csid::AUDIO,
+            Kind::Video => csid::VIDEO,
+            _ => csid::COMMAND,
+        };
+        let head = Head {
+            csid,
+            timestamp,
+            kind,
+            stream_id,
+        };
+        self.session.send(&head, payload);
+        self.flush()
+    }
+
     /// Sends what the session has to say.
     pub fn flush(&mut self) -> io::Result<()> {
         let out = self.session.out();
@@ -198,6 +260,9 @@ impl Link {
         if self.at == self.unread.len() {
             self.unread.clear();
             self.at = 0;
+        }
+        if let Ok(Some(ClientEvent::Connected { trace, .. })) = &outcome {
+            self.trace.clone_from(trace);
         }
         // The server may be gone already; then the next read says so.
         let _ = self.flush();
@@ -246,5 +311,8 @@ fn is_wait(kind: ErrorKind) -> bool {
 
 /// Longest wait for a thing that must happen.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Transaction of calls made beside the session: no other has it.
+const TRANSACTION: f64 = 77.0;
 
 const READ_BYTES: usize = 64 << 10;

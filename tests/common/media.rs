@@ -45,8 +45,10 @@ pub struct Camera {
     gop: u64,
     /// Bytes of a picture beside its headers; key frames have four times as many.
     picture_bytes: usize,
-    /// Timestamp of the first frames, milliseconds.
+    /// Timestamp of the configs and the first frames, milliseconds.
     pub start: u32,
+    /// Timestamp of picture 0: `start`, unless the camera was restarted.
+    origin: u32,
     pictures: u64,
     sounds: u64,
     waiting: Vec<Piece>,
@@ -60,6 +62,7 @@ impl Camera {
             gop: 25,
             picture_bytes: 400,
             start: 0,
+            origin: 0,
             pictures: 0,
             sounds: 0,
             waiting: Vec::new(),
@@ -73,7 +76,11 @@ impl Camera {
 
     /// The same camera with its first frames at `ms`.
     pub fn starting_at(self, ms: u32) -> Self {
-        Self { start: ms, ..self }
+        Self {
+            start: ms,
+            origin: ms,
+            ..self
+        }
     }
 
     /// The same camera with a key frame each `pictures` pictures.
@@ -128,6 +135,32 @@ impl Camera {
     /// Audio frames so far.
     pub fn sounds(&self) -> u64 {
         self.sounds
+    }
+
+    /// All messages before that picture, a key frame for instance.
+    pub fn before(&mut self, picture: u64) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        while !(self.waiting.is_empty() && self.pictures == picture && self.video_is_next()) {
+            assert!(self.pictures <= picture, "picture {picture} is filmed");
+            pieces.extend(self.next());
+        }
+        pieces
+    }
+
+    /// The camera of an encoder that was started again: numbers go on, so that players can be
+    /// checked across the restart, and timestamps begin at `ms`.
+    pub fn restarted(self, ms: u32) -> Self {
+        let filmed = (self.pictures * 40) as u32;
+        Self {
+            start: ms,
+            origin: ms.wrapping_sub(filmed),
+            ..self
+        }
+    }
+
+    fn video_is_next(&self) -> bool {
+        let first = self.audio == Audio::None || self.pictures * 40 <= self.sounds * 25;
+        self.video != Video::None && first
     }
 
     fn film(&mut self) {
@@ -188,7 +221,7 @@ impl Camera {
     }
 
     fn time(&self, ms: u64) -> u32 {
-        self.start.wrapping_add(ms as u32)
+        self.origin.wrapping_add(ms as u32)
     }
 }
 
@@ -201,8 +234,7 @@ impl Iterator for Camera {
             "nothing to film"
         );
         while self.waiting.is_empty() {
-            let video_first = self.pictures * 40 <= self.sounds * 25;
-            if self.audio == Audio::None || (self.video != Video::None && video_first) {
+            if self.video_is_next() {
                 self.film();
             } else {
                 self.listen();

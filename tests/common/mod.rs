@@ -8,7 +8,9 @@
 //! | `client.rs` | `Publisher` and `Player` over a `Link` |
 //! | `media.rs` | numbered frames and valid configs of each codec, `Camera` that films them |
 //! | `bits.rs` | bit strings and the parameter sets made of them |
+//! | `bench.rs` | `Bench`: a bare server session fed with any bytes, its bounds watched |
 //! | `pair.rs` | `Pair`: both sessions on a bench, without sockets |
+//! | `stage.rs` | `Stage`: a worker's streams and viewers of any pace, without sockets |
 //! | `tally.rs` | `Tally`: what a player must be able to say of what it received |
 
 // Each test crate uses a part of this and sees all of it.
@@ -23,10 +25,12 @@
     unreachable_pub
 )]
 
+pub mod bench;
 pub mod bits;
 pub mod client;
 pub mod link;
 pub mod media;
 pub mod pair;
 pub mod server;
+pub mod stage;
 pub mod tally;

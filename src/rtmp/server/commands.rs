@@ -4,7 +4,7 @@
 //! judged by the state of its message stream alone (INTEROP 29). PROTOCOL §5.
 
 use super::calls::{Call, amf0_values};
-use super::event::{Event, PublishMode, Target, code};
+use super::event::{Event, PublishMode, Refusal, Target, code};
 use super::streams::Use;
 use super::{ServerSession, State};
 use crate::ids::StreamName;
@@ -63,9 +63,7 @@ impl ServerSession {
             }
             b"connect" => {
                 let twice = "This connection has already connected.";
-                let code = "NetConnection.Connect.Failed";
-                self.replies.connect_failed(call.transaction, code, twice);
-                self.close();
+                self.reject_connect(call.transaction, &Refusal::new(code::CONNECT_FAILED, twice));
             }
             // Answers to calls we never made; answering those would never end.
             b"_result" | b"_error" | b"onStatus" => self.dropped += 1,
@@ -157,7 +155,7 @@ impl ServerSession {
             // FMLE, Wirecast and Flash stop this way (C-41).
             Some(Value::Boolean(false)) => return self.release(id),
             Some(Value::String(name)) => *name,
-            _ => return self.reject_publish(id, code::BAD_NAME, "publish needs a stream name."),
+            _ => return self.bad_name(id, "publish needs a stream name."),
         };
         if !matches!(self.streams.find(id), Some(Use::Created)) {
             let busy = "This message stream already publishes or plays.";
@@ -165,7 +163,7 @@ impl ServerSession {
         }
         let (name, target) = match self.target(name) {
             Ok(found) => found,
-            Err(error) => return self.reject_publish(id, code::BAD_NAME, &sentence(&error)),
+            Err(error) => return self.bad_name(id, &sentence(&error)),
         };
         let mode = match call.argument(1).and_then(Value::as_bytes) {
             Some(kind) if kind.eq_ignore_ascii_case(b"record") => PublishMode::Record,
@@ -178,6 +176,10 @@ impl ServerSession {
             target,
             mode,
         });
+    }
+
+    fn bad_name(&mut self, id: u32, why: &str) {
+        self.reject_publish(id, &Refusal::new(code::BAD_NAME, why));
     }
 
     /// Start and duration are not looked at: their units differ between clients and all of them
@@ -221,8 +223,7 @@ impl ServerSession {
                 });
             }
             Err(why) => {
-                self.replies.error(id, code::STREAM_NOT_FOUND, &why);
-                self.close();
+                self.reject_play(id, &Refusal::new(code::STREAM_NOT_FOUND, why));
             }
         }
     }

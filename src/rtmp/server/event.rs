@@ -161,6 +161,8 @@ pub mod code {
     pub const INVALID_APP: &str = "NetConnection.Connect.InvalidApp";
     /// Connect: policy or credentials.
     pub const CONNECT_REJECTED: &str = "NetConnection.Connect.Rejected";
+    /// Connect: asked twice.
+    pub const CONNECT_FAILED: &str = "NetConnection.Connect.Failed";
     /// Connect: the server is going away.
     pub const APP_SHUTDOWN: &str = "NetConnection.Connect.AppShutdown";
     /// Publish: the name is taken. Sent together with [`PUBLISH_REJECTED`], see `refuse_publish`.

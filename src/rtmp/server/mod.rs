@@ -62,6 +62,7 @@ pub struct ServerSession {
     /// Aggregates in a row with damage, see [`media`].
     damaged_aggregates: u8,
     dropped: u64,
+    refusal: Option<Refusal>,
 }
 
 /// Settings of a session, the same for every connection of a server.
@@ -120,6 +121,7 @@ impl ServerSession {
             budget: Budget::new(limits.control_per_second, now),
             damaged_aggregates: 0,
             dropped: 0,
+            refusal: None,
         }
     }
 
@@ -185,6 +187,13 @@ impl ServerSession {
         matches!(self.state, State::Closing)
     }
 
+    /// Why the peer was refused, by the host or by the session itself (a name that cannot be, a
+    /// second connect): for the log line once `is_closing`.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_ref()
+    }
+
     /// Who it is, for logs and routing.
     #[must_use]
     pub fn peer(&self) -> &Peer {
@@ -195,6 +204,12 @@ impl ServerSession {
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    /// Bytes of half-received messages it holds (L-08).
+    #[must_use]
+    pub fn partial_bytes(&self) -> usize {
+        self.reader.partial_bytes()
     }
 
     fn advance(&mut self, input: &mut &[u8], now: Millis) -> Result<Option<Event>, Error> {
@@ -323,6 +338,11 @@ impl ServerSession {
         if !self.streams.has_role() {
             self.clock.role_ended();
         }
+    }
+
+    fn refuse(&mut self, refusal: &Refusal) {
+        self.refusal = Some(refusal.clone());
+        self.close();
     }
 
     /// Nothing is asked, published or played any more: a verdict that comes later finds nothing.

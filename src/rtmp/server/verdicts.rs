@@ -31,10 +31,8 @@ impl ServerSession {
         self.address = match Address::new(text("app"), tc_url) {
             Ok(address) => address,
             Err(error) => {
-                let why = sentence(&error);
-                self.replies
-                    .connect_failed(call.transaction, code::INVALID_APP, &why);
-                return self.close();
+                let refusal = Refusal::new(code::INVALID_APP, sentence(&error));
+                return self.reject_connect(call.transaction, &refusal);
             }
         };
         let Peer {
@@ -78,10 +76,14 @@ impl ServerSession {
     /// other state.
     pub fn refuse_connect(&mut self, refusal: &Refusal) {
         if let State::AskingConnect { transaction, .. } = self.state {
-            let Refusal { code, description } = refusal;
-            self.replies.connect_failed(transaction, code, description);
-            self.close();
+            self.reject_connect(transaction, refusal);
         }
+    }
+
+    pub(super) fn reject_connect(&mut self, transaction: f64, refusal: &Refusal) {
+        self.replies
+            .connect_failed(transaction, refusal.code, &refusal.description);
+        self.refuse(refusal);
     }
 
     /// Answers `Event::Publish` with success. No-op when the stream asks no more.
@@ -116,16 +118,17 @@ impl ServerSession {
             self.streams.find(stream_id),
             Some(Use::AskingPublish { .. })
         ) {
-            self.reject_publish(stream_id, refusal.code, &refusal.description);
+            self.reject_publish(stream_id, refusal);
         }
     }
 
-    pub(super) fn reject_publish(&mut self, id: u32, code: &str, description: &str) {
+    pub(super) fn reject_publish(&mut self, id: u32, refusal: &Refusal) {
+        let Refusal { code, description } = refusal;
         self.replies.error(id, code, description);
-        if code == code::BAD_NAME {
+        if *code == code::BAD_NAME {
             self.replies.error(id, code::PUBLISH_REJECTED, description);
         }
-        self.close();
+        self.refuse(refusal);
     }
 
     /// Answers `Event::Play` with success: StreamBegin, Play.Reset if asked, Play.Start,
@@ -154,10 +157,13 @@ impl ServerSession {
     /// the stream asks no more.
     pub fn refuse_play(&mut self, stream_id: u32, refusal: &Refusal) {
         if matches!(self.streams.find(stream_id), Some(Use::AskingPlay { .. })) {
-            self.replies
-                .error(stream_id, refusal.code, &refusal.description);
-            self.close();
+            self.reject_play(stream_id, refusal);
         }
+    }
+
+    pub(super) fn reject_play(&mut self, id: u32, refusal: &Refusal) {
+        self.replies.error(id, refusal.code, &refusal.description);
+        self.refuse(refusal);
     }
 
     /// Tells a player that its stream ended: Play.UnpublishNotify, on which ffmpeg and rtmpdump

@@ -161,6 +161,7 @@ fn a_name_that_cannot_be_is_refused_with_its_sentence() {
     let mut bench = Bench::connected(1);
     bench.call(1, "publish", 5.0, &["my cam".into()]).unwrap();
     let text = last_info(&bench.out, "description");
+    assert_eq!(bench.session.refusal().unwrap().description, text);
     assert!(
         text.starts_with("Character 3 of the name \"my cam\" is ' '"),
         "{text}"

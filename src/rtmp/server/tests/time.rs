@@ -218,3 +218,29 @@ fn errors_end_everything_but_what_was_said() {
     bench.call(0, "createStream", 5.0, &[]).unwrap();
     assert!(bench.said().is_empty() && bench.told().is_empty());
 }
+
+#[test]
+fn a_message_longer_than_the_window_is_acknowledged_alike_in_any_split() {
+    let mut bytes = Vec::new();
+    let head = Head {
+        csid: 6,
+        timestamp: 0,
+        kind: Kind::Video,
+        stream_id: 1,
+    };
+    crate::rtmp::chunk::write_message(&mut bytes, &head, &[0x27; 300_000], 128);
+    let acks = |piece: usize| {
+        let mut bench = Bench::publishing();
+        bench
+            .message(Kind::WindowAckSize, 0, &[0, 1, 0, 0])
+            .unwrap();
+        bench.forget();
+        bytes
+            .chunks(piece)
+            .for_each(|piece| bench.feed(piece).unwrap());
+        bench.said()
+    };
+    let whole = acks(usize::MAX);
+    assert_eq!(whole.len(), 9, "{whole:?}");
+    assert_eq!(acks(1_000), whole);
+}
