@@ -1,7 +1,7 @@
 //! The source clips: made once per run by the encoders of the two ffmpegs.
 //!
-//! Invariant: a key frame every `Clip::gop` frames and nowhere else, so that "starts at a key frame"
-//! is a question of arithmetic, for codecs that the old tools cannot read too.
+//! Invariant: a key frame every `Clip::gop` frames and nowhere else, so that "starts at a key
+//! frame" is a question of arithmetic, for codecs that the old tools cannot read too.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

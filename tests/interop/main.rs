@@ -83,7 +83,7 @@ fn a_query_behind_the_name_is_not_part_of_it() {
     run(Row {
         query: "?key=secret&user=me",
         play_query: "?token=watch",
-        ..Row::new("ffmpeg name?query", SHORT)
+        ..Row::new("ffmpeg name?query", LEGACY)
     });
 }
 
@@ -227,15 +227,6 @@ const AUDIO: &[(Column, Expect)] = &[
     (Column::LateRtmpdump, Same),
 ];
 
-/// One of each client family that builds its own connect and play.
-const SHORT: &[(Column, Expect)] = &[
-    (Column::Ffmpeg, Same),
-    (Column::Rtmpdump, Same),
-    (Column::GstRtmp2Src, Same),
-    (Column::NginxPull, Same),
-    (Column::LateFfmpeg, Same),
-];
-
 /// Codecs that only Enhanced RTMP carries, forwarded to all (M-63): the old players break on
 /// them (M-64), those that look into nothing record them.
 const ENHANCED: &[(Column, Expect)] = &[
@@ -268,7 +259,9 @@ const TRACK_0: &[(Column, Expect)] = &[
     (Column::Ffmpeg, FirstTracks),
     (Column::Ffprobe, FirstTracks),
     (Column::FfmpegNew, FirstTracks),
+    (Column::FfmpegNewEnhanced, FirstTracks),
     (Column::Rtmpdump, FirstTracks),
+    (Column::RtmpdumpSwf, FirstTracks),
     (Column::GstRtmp2Src, FirstTracks),
     (Column::Mpv, Frames),
     (Column::Vlc, Frames),

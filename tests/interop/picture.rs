@@ -10,14 +10,14 @@ use crate::clips::Clip;
 use crate::players::decoded_frames;
 use crate::tools::Tool;
 
-/// Compares a frame of ffmpeg's and of rtmpdump's recording with the source; the pictures stay in
+/// Compares a frame of what each family of players recorded with the source; the pictures stay in
 /// `dir` as PNG files.
 pub(crate) fn looks_like_the_source(dir: &Path) {
     let source = dir.join("source.png");
     extract(Clip::H264Aac.path(), &source);
-    for player in ["ffmpeg", "rtmpdump"] {
-        let recording = dir.join(player).with_extension("flv");
-        let picture = dir.join(player).with_extension("png");
+    for player in ["ffmpeg.flv", "rtmpdump.flv", "gstrtmp2src.flv", "vlc.out"] {
+        let recording = dir.join(player);
+        let picture = recording.with_extension("png");
         extract(&recording, &picture);
         let psnr_db = psnr_db(&source, &picture);
         assert!(

@@ -54,8 +54,8 @@ fn kill_and_return(dir: &Path, server: &Server, url: &str) -> Moves {
     let mut last = None;
     for round in 0..ROUNDS_MAX {
         let mut publisher = publish(dir, round, url);
+        let worker = await_publisher(server, round);
         sleep(ON_AIR);
-        let worker = publishing_worker(&server.log(), round);
         match last.replace(worker) {
             None => {}
             Some(before) if before == worker => moves.same += 1,
@@ -93,17 +93,30 @@ fn publish(dir: &Path, round: usize, url: &str) -> Child {
     Child::start(&format!("publisher{round}"), dir, &mut command)
 }
 
+/// Waits until the publisher number `round` is on the air and says on which worker.
+fn await_publisher(server: &Server, round: usize) -> u32 {
+    let deadline = Instant::now() + ON_AIR_AT_LAST;
+    loop {
+        let log = server.log();
+        if let Some(worker) = publishing_worker(&log, round) {
+            return worker;
+        }
+        let late = Instant::now() > deadline;
+        assert!(!late, "publisher {round} is not in the log:\n{log}");
+        sleep(Duration::from_millis(50));
+    }
+}
+
 /// The worker of the publisher number `round`, from the lines
 /// `stream live/cam live: …, published by w1c7.9`: worker 1's.
-fn publishing_worker(log: &str, round: usize) -> u32 {
+fn publishing_worker(log: &str, round: usize) -> Option<u32> {
     let mut traces: Vec<&str> = log
         .lines()
         .filter_map(|line| line.rsplit_once("published by "))
         .map(|(_, trace)| trace.trim())
         .collect();
     traces.dedup();
-    let found = traces.get(round).and_then(|trace| worker_of(trace));
-    found.unwrap_or_else(|| panic!("publisher {round} is not in the log:\n{log}"))
+    worker_of(traces.get(round)?)
 }
 
 /// Times rise on every track, the frames of every life are there, and all of them decode.
@@ -132,10 +145,12 @@ fn judge(dir: &Path, moves: &Moves) {
     println!("reconnect: {frames} frames, {moves:?}");
 }
 
-/// A publisher's life, long enough for the log line and some frames of a GOP.
-const ON_AIR: Duration = Duration::from_millis(2_500);
+/// How long a publisher's start may take.
+const ON_AIR_AT_LAST: Duration = Duration::from_secs(8);
+/// A publisher's life, long enough for some frames of a GOP.
+const ON_AIR: Duration = Duration::from_millis(2_000);
 /// The gap, well within the grace.
 const OFF_AIR: Duration = Duration::from_millis(700);
-/// The kernel picks the worker by the connection's ports: ten returns see both kinds but for
-/// one run in five hundred.
-const ROUNDS_MAX: usize = 11;
+/// The kernel picks the worker by the connection's ports: fifteen returns see both kinds but for
+/// one run in sixteen thousand.
+const ROUNDS_MAX: usize = 16;
