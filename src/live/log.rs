@@ -253,8 +253,8 @@ impl Log {
     }
 }
 
-/// What each further set of headers is charged with: the list of tracks is copied for it. A publisher
-/// that changes them with every frame shortens its own log.
+/// What each further set of headers is charged with: the list of tracks is copied for it. A
+/// publisher that changes them with every frame shortens its own log.
 const SETUP_BYTES: usize = 2 << 10;
 
 /// A GOP older than this is not kept for joiners: they would see video from too long ago (G-04).
