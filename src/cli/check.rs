@@ -57,6 +57,7 @@ fn rows(config: &Config) -> Vec<(&'static str, String)> {
         ("write-timeout", time(config.write_timeout_ms)),
         ("enhanced", choice(config.enhanced)),
         ("multitrack", choice(config.multitrack)),
+        ("nagle", choice(config.nagle)),
         ("player-clock", choice(config.player_clock)),
         ("merge-ms", config.merge_ms.to_string()),
         ("chunk-size", config.chunk_size.to_string()),

@@ -382,6 +382,15 @@ impl Live {
         due
     }
 
+    /// Players on this worker.
+    #[must_use]
+    pub fn players(&self) -> usize {
+        self.streams
+            .iter()
+            .map(|(_, stream)| stream.players.len())
+            .sum()
+    }
+
     /// Streams on this worker, mirrors included.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -191,6 +191,13 @@ impl Conn {
         Ok(taken)
     }
 
+    /// Lets the kernel gather small writes, or not. A socket that refuses keeps what it has.
+    pub(super) fn set_nagle(&self, nagle: bool) {
+        if let Err(error) = self.socket.set_nodelay(!nagle) {
+            log::debug!("[{}] TCP_NODELAY: {error}", self.id);
+        }
+    }
+
     /// The role of a message stream.
     pub(super) fn role_mut(&mut self, stream_id: u32) -> Option<&mut Role> {
         self.roles

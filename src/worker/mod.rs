@@ -10,6 +10,7 @@
 //! | `conn` | one connection: socket, session, roles, flush |
 //! | `conns` | connections by index and generation |
 //! | `accept` | listeners, socket options |
+//! | `nagle` | when the kernel may gather small writes |
 //! | `token` | poll tokens |
 //!
 //! Invariants: only `flush` writes to sockets; a connection that owes bytes stands in the flush
@@ -20,6 +21,7 @@ mod accept;
 mod closing;
 mod conn;
 mod conns;
+mod nagle;
 mod rtmp;
 mod token;
 
@@ -33,7 +35,7 @@ use mio::{Events, Interest, Poll};
 
 pub use token::BELL;
 
-use crate::config::Config;
+use crate::config::{Config, Nagle};
 use crate::ids::{ConnId, PlayerId, WorkerId};
 use crate::limits::{CONTROL_BYTES_MAX, HEADERS_BYTES_MAX, SCRATCH_BYTES};
 use crate::live::{Directory, LagLimits, Live, Mail, Settings};
@@ -96,6 +98,8 @@ pub struct Worker {
     seed: [u8; 32],
     /// Set while draining.
     drain_until: Option<Millis>,
+    /// Players' small writes are gathered by the kernel.
+    nagle: bool,
     done: bool,
     report: Report,
 }
@@ -167,6 +171,7 @@ impl Worker {
             started: seed.started,
             seed: seed.seed,
             drain_until: None,
+            nagle: config.nagle == Nagle::On,
             done: false,
             report: Report::default(),
             config,
@@ -405,6 +410,7 @@ impl Worker {
         if self.next_tick <= now {
             self.next_tick = now + TICK_MS;
             self.live.tick(now, &mut self.port);
+            self.choose_nagle();
             self.apply_effects(now);
         }
         let mut due = std::mem::take(&mut self.due);

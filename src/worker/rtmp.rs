@@ -173,6 +173,9 @@ impl Worker {
                     Ok(Joined::Now(stream, cursor)) => {
                         let playback = Playback::new(stream, cursor, self.config.player_clock);
                         conn.session.start_play(stream_id);
+                        if self.nagle {
+                            conn.set_nagle(true);
+                        }
                         conn.roles.push((stream_id, Role::Playing(playback)));
                         self.queue_flush(id);
                         return;
@@ -248,6 +251,9 @@ impl Worker {
         };
         conn.take_role(player.stream_id);
         conn.session.start_play(player.stream_id);
+        if self.nagle {
+            conn.set_nagle(true);
+        }
         let playback = Playback::new(stream, cursor, player_clock);
         conn.roles.push((player.stream_id, Role::Playing(playback)));
         self.queue_flush(player.conn);
