@@ -456,7 +456,10 @@ impl Live {
         for (worker, mirror) in mirrors {
             out.post(*worker, Mail::Closed { to: *mirror, run });
         }
-        if let Some(own) = self.stream(stream) {
+        // A stream that went on with a publisher of another worker did not end here.
+        if let Some(own) = self.stream(stream)
+            && own.tally.as_ref().is_none_or(|t| t.is_current(run))
+        {
             let (peak, skipped) = own
                 .tally
                 .as_ref()

@@ -37,7 +37,12 @@ fn a_recording_survives_a_killed_publisher_on_every_worker() {
         server.child.last_words()
     );
     judge(&dir, &moves);
-    server.stop();
+    let log = server.stop();
+    assert_eq!(
+        log.matches("stream live/cam ended").count(),
+        1,
+        "the stream of all these publishers ends once\n{log}"
+    );
 }
 
 /// How often the publisher came back to the worker that had it, and to the other.

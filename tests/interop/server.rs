@@ -83,7 +83,8 @@ impl Server {
     }
 
     /// Ends the server as an operator does and checks that it was in good health until then.
-    pub(crate) fn stop(mut self) {
+    /// Hands back everything it logged.
+    pub(crate) fn stop(mut self) -> String {
         assert!(
             self.child.is_running(),
             "the server died\n{}",
@@ -98,6 +99,7 @@ impl Server {
             "the server panicked\n{}",
             self.child.last_words()
         );
+        log
     }
 
     fn start_nginx(name: &str, dir: &Path, apps: &str) -> Self {
