@@ -118,7 +118,12 @@ impl Publication {
             Some(tag) => Some(tag.track),
             None => Some(0),
         };
-        let timestamp_ms = self.timeline.stamp(lane, track, message.timestamp, now);
+        let media_ms = self.timeline.stamp(lane, track, message.timestamp, now);
+        let timestamp_ms = if header {
+            lane.header_ms(media_ms)
+        } else {
+            media_ms
+        };
         let traits = Traits { lane, join, header };
         Some(Frame::build(
             message.body,

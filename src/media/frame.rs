@@ -164,6 +164,7 @@ impl Frame {
     /// The same message at another time: what a late joiner or a skipped player gets of a header.
     #[must_use]
     pub fn restamped(&self, timestamp_ms: u64) -> Self {
+        let timestamp_ms = self.traits.lane.header_ms(timestamp_ms);
         let body = Body::with_payload(self.payload());
         Self::build(body, self.traits, self.tag, timestamp_ms, self.chunk_size)
     }
@@ -315,6 +316,18 @@ impl Stamp {
 }
 
 impl Lane {
+    /// The time a header of this lane is sent with when the media around it is at `media_ms`.
+    ///
+    /// Metadata always says 0: at any other time ffmpeg takes it for a subtitle stream, and then a
+    /// recorder that copies all streams waits for that stream's next packet for ever.
+    #[must_use]
+    pub fn header_ms(self, media_ms: u64) -> u64 {
+        match self {
+            Self::Data => 0,
+            Self::Audio | Self::Video => media_ms,
+        }
+    }
+
     /// The message kind that carries it.
     #[must_use]
     pub fn kind(self) -> Kind {

@@ -144,14 +144,16 @@ impl Headers {
             .chain(of(Media::Video))
     }
 
-    /// Writes them for one player with the time of the frame it starts at (K-39).
+    /// Writes them for one player with the time of the frame it starts at (K-39); see
+    /// [`Lane::header_ms`] for the metadata.
     pub fn write(&self, taste: &Taste, timestamp_ms: u64, stamp: Stamp, out: &mut Vec<u8>) {
         let at_ms = timestamp_ms.saturating_sub(stamp.base_ms);
         for frame in self.frames() {
             let Some(frame) = taste.choose(frame) else {
                 continue;
             };
-            let head = wire_head(frame.traits().lane, at_ms, stamp.stream_id);
+            let lane = frame.traits().lane;
+            let head = wire_head(lane, lane.header_ms(at_ms), stamp.stream_id);
             write_message(out, &head, frame.payload(), frame.chunk_size());
         }
     }

@@ -24,6 +24,7 @@ mod picture;
 mod players;
 mod publishers;
 mod reconnect;
+mod recorder;
 mod refusals;
 mod server;
 mod tools;
