@@ -36,7 +36,8 @@ fn measure(flags: &Flags) -> anyhow::Result<Report> {
     let quiet = flags.quiet;
     let mut progress = |second: &Second| {
         if !quiet {
-            eprintln!("{}", Progress(second));
+            // Nobody may be reading any more; the run goes on for its verdict.
+            let _ = writeln!(io::stderr(), "{}", Progress(second));
         }
     };
     Ok(run(&plan, &mut progress)?)
@@ -48,7 +49,7 @@ fn tell(flags: &Flags, report: &Report) -> anyhow::Result<()> {
     let json = || format!("{:#}\n", report.to_json());
     match &flags.json {
         Some(path) if path == Path::new("-") => {
-            eprint!("{table}");
+            io::stderr().write_all(table.as_bytes())?;
             io::stdout().write_all(json().as_bytes())?;
         }
         Some(path) => {

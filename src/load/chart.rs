@@ -74,7 +74,7 @@ impl Chart<'_> {
     /// A grey ground behind the measured window.
     fn window(&self, f: &mut fmt::Formatter<'_>, end_ms: f64) -> fmt::Result {
         let steady = || self.0.seconds.iter().filter(|second| second.steady);
-        let (Some(first), Some(last)) = (steady().next(), steady().last()) else {
+        let (Some(first), Some(last)) = (steady().next(), steady().next_back()) else {
             return Ok(());
         };
         let from = x(first.at_ms.saturating_sub(first.length_ms) as f64, end_ms);
@@ -91,8 +91,11 @@ impl Chart<'_> {
 struct Panel {
     top: f64,
     title: &'static str,
-    lines: Vec<(&'static str, &'static str, Vec<(f64, f64)>)>,
+    lines: Vec<Line>,
 }
+
+/// Name, colour, and a point per second: milliseconds and value.
+type Line = (&'static str, &'static str, Vec<(f64, f64)>);
 
 impl Panel {
     fn draw(&self, f: &mut fmt::Formatter<'_>, end_ms: f64) -> fmt::Result {

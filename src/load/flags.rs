@@ -20,6 +20,7 @@ use crate::rtmp::client::{Address, AddressError};
 /// Publishers and players by the thousand, and whether each got everything.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "corecast-load", version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(args_override_self = true)]
 pub struct Flags {
     /// Stream to publish and play, such as rtmp://127.0.0.1/live/load; with more publishers than
     /// one a number is put behind its name

@@ -91,7 +91,9 @@ fn a_whole_film_has_no_fault_even_over_the_seam_of_a_tape() {
         assert_eq!(faults(&film, &all), []);
         let mut verifier = Verifier::new(Some(Arc::clone(&film)), 0);
         let mut sent = Reel::default();
-        (0..90).for_each(|_| drop(film.next(&mut sent)));
+        for _ in 0..90 {
+            film.next(&mut sent);
+        }
         assert!(!verifier.has_headers());
         let numbers: Vec<Option<u64>> = all
             .iter()
@@ -225,7 +227,9 @@ fn a_timestamp_that_falls_is_told_but_one_that_wraps_is_not() {
 fn a_missing_end_and_a_missing_kind_are_told_at_the_end() {
     for film in films() {
         let mut sent = Reel::default();
-        (0..60).for_each(|_| drop(film.next(&mut sent)));
+        for _ in 0..60 {
+            film.next(&mut sent);
+        }
         let mut all = shown(&film, 60);
         all.retain(|message| message.kind == Kind::Video);
         all.truncate(20);

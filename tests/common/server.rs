@@ -19,7 +19,7 @@ pub struct TestServer {
     pub rtmp: SocketAddr,
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
-    /// Keeps the port ours: bound with SO_REUSEPORT and never listening.
+    /// Keeps the port ours: bound and never listening.
     _reserved: Socket,
 }
 
@@ -175,9 +175,11 @@ impl Drop for TestServer {
 }
 
 /// A port of the loopback address that the kernel gives to no one else while the socket lives;
-/// the server may bind it because both sides set SO_REUSEPORT.
+/// the server may bind it because both sides set SO_REUSEADDR (when it looks whether the port is
+/// taken) and SO_REUSEPORT (when its workers share it), and because this socket never listens.
 fn reserve() -> (Socket, SocketAddr) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_reuse_address(true).expect("SO_REUSEADDR");
     socket.set_reuse_port(true).expect("SO_REUSEPORT");
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     socket.bind(&any.into()).expect("a free port");
