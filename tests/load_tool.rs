@@ -14,6 +14,8 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use common::media::{self, Camera};
@@ -186,6 +188,34 @@ fn flags_that_cannot_work_exit_with_2_in_one_line() {
         assert_eq!(output.status.code(), Some(2), "{url}: {said}");
         assert!(said.contains(says), "{url}: {said}");
         assert_eq!(said.trim_end().lines().count(), 1, "{url}: {said}");
+    }
+}
+
+#[test]
+fn all_scenarios_of_the_load_script_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let built = Path::new(env!("CARGO_BIN_EXE_corecast-load"))
+        .parent()
+        .unwrap();
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let output = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/load.sh"))
+        .arg("--short")
+        .env("CORECAST_BIN_DIR", built)
+        .env("CORECAST_LOAD_DIR", folder.path())
+        .env("PORT", free.port().to_string())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{errors}");
+    for name in ["one", "many", "join", "publish", "mixed"] {
+        let json = fs::read(folder.path().join(format!("{name}.json"))).unwrap();
+        let report: Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!(report["passed"], true, "{name}: {said}");
+        assert!(folder.path().join(format!("{name}.svg")).exists());
     }
 }
 

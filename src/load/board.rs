@@ -50,7 +50,8 @@ impl Board {
         match self.phase.load(Ordering::Acquire) {
             0 => Phase::Join,
             1 => Phase::Steady,
-            2 => Phase::Drain,
+            2 => Phase::Rest,
+            3 => Phase::Drain,
             _ => Phase::Over,
         }
     }
@@ -60,8 +61,9 @@ impl Board {
         let number = match phase {
             Phase::Join => 0,
             Phase::Steady => 1,
-            Phase::Drain => 2,
-            Phase::Over => 3,
+            Phase::Rest => 2,
+            Phase::Drain => 3,
+            Phase::Over => 4,
         };
         self.phase.fetch_max(number, Ordering::AcqRel);
     }
@@ -94,6 +96,8 @@ pub enum Phase {
     Join,
     /// The window that is measured.
     Steady,
+    /// Measured; those of the storm that are late may still come.
+    Rest,
     /// Publishers are silent, players get the rest.
     Drain,
     /// Threads hand in what they have and end.

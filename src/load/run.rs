@@ -156,6 +156,8 @@ impl<'a> Lead<'a> {
             let ended = self.until(plan.warmup_ms, Self::is_all_gone);
             if all && !ended {
                 self.measure();
+                let storm = u64::from(plan.storm);
+                self.until(patience, |sums| sums.storm_joined + sums.gone >= storm);
             }
         }
         self.board.enter(Phase::Drain);
@@ -174,6 +176,7 @@ impl<'a> Lead<'a> {
         }
         self.until(self.plan.duration_ms, Self::is_all_gone);
         self.second(true);
+        self.board.enter(Phase::Rest);
         let own = Usage::own().since(&own);
         let steady = &mut self.report.steady;
         steady.server = self.usage.since(&before);
