@@ -3,7 +3,8 @@
 #
 #   scripts/compare.sh                          500 and 1,000 players, 3 runs each, 15 s
 #   scripts/compare.sh --mtu 1500               the same again where loopback has a real card's
-#                                               segments: own network namespace, cubic (needs root)
+#                                               segments: own network namespace, cubic (needs
+#                                               root and iproute2)
 #   scripts/compare.sh other=rtmp://127.0.0.1:1936/live/load,4711      and any other server that
 #                                               runs already: NAME=URL,PID
 #   --players "500 1000"  --runs 3  --seconds 15  --corecast "--max-lag 5s"  --load "--gop 25"
@@ -124,6 +125,12 @@ start_corecast() {
     servers+=("corecast=rtmp://127.0.0.1:$port/live/load,$!")
 }
 
+# What a server occupies before its first player.
+note_memory() {
+    local pid=${1##*,} name=${1%%=*}
+    sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$pid/status" > "$out/runs/$column,$name.rss"
+}
+
 # Name, URL and pid, players, run.
 measure() {
     local name=${1%%=*} rest=${1#*=} count=$2 run=$3
@@ -165,12 +172,15 @@ for (column, count, name), runs in sorted(found.items(), key=lambda item: (item[
     # A ratio of interleaved runs: run by run, then the median.
     ratios = [pick(own[n], *cpu) / pick(runs[n], *cpu) for n in runs
               if n in own and pick(own[n], *cpu) is not None and pick(runs[n], *cpu)]
-    rss = [(pick(report, "steady", "server", "rss_bytes") or 0) / 1024 / count for report in runs.values()]
+    # Memory is what came on top of the idle server; later runs find some of it allocated already.
+    idle = int(open(os.path.join(out, "runs", f"{column},{name}.rss")).read() or 0)
+    rss = [((pick(report, "steady", "server", "rss_bytes") or 0) / 1024 - idle) / count for report in runs.values()]
     rows.append((column, count, name, median(runs, *cpu), statistics.median(ratios) if ratios else None,
                  median(runs, "steady", "delay_ms", "p50"), median(runs, "steady", "delay_ms", "p99"),
                  median(runs, "key_ms", "p50"), median(runs, "key_ms", "p99"), statistics.median(rss),
                  sum(not report["passed"] for report in runs.values()), len(runs)))
-lines = [f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}; medians", "",
+control = open("/proc/sys/net/ipv4/tcp_congestion_control").read().strip()
+lines = [f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}, loopback with {control}; medians", "",
          f"{'network':<10} {'players':>7} {'server':<14} {'CPU ms per':>11} {'Corecast /':>10} {'delay ms':>13} {'key frame ms':>13} {'RSS kB per':>10} {'runs with':>9}",
          f"{'':<10} {'':>7} {'':<14} {'player-sec':>11} {'this':>10} {'p50 / p99':>13} {'p50 / p99':>13} {'player':>10} {'losses':>9}"]
 for column, count, name, cost, ratio, d50, d99, k50, k99, rss, failed, runs in rows:
@@ -224,6 +234,7 @@ for other in "${others[@]}"; do
     # What runs outside cannot be reached from the namespace.
     if [ "$column" = loopback ]; then servers+=("$other"); else say "left out here: ${other%%=*}"; fi
 done
+for server in "${servers[@]}"; do note_memory "$server"; done
 for count in $players; do
     for run in $(seq "$runs"); do
         for server in "${servers[@]}"; do measure "$server" "$count" "$run"; done
@@ -235,9 +246,11 @@ finish
 if [ -n "$mtu" ]; then
     say "once more with segments of MTU $mtu, in a network namespace of its own"
     # shellcheck disable=SC2016 # expanded inside
-    inside='ip link set lo mtu "$1" up && shift &&
-        { sysctl -qw net.ipv4.tcp_congestion_control=cubic || echo "no cubic here"; } &&
-        ulimit -n "$(ulimit -Hn)" && exec "$@"'
+    # A namespace may not change its default congestion control, but its routes may name one.
+    inside='ip link set lo mtu "$1" up && shift && for net in 127.0.0.0/8 127.0.0.1; do
+            ip route replace local $net dev lo proto kernel scope host src 127.0.0.1 \
+                table local congctl cubic || exit 1
+        done && exec "$@"'
     CORECAST_COMPARE_COLUMN="mtu-$mtu" CORECAST_COMPARE_DIR="$out" CORECAST_BIN_DIR="$bin" \
         unshare --net bash -c "$inside" inside "$mtu" "$0" "${given[@]}" \
         || say "the namespace is not allowed here (it needs root): no column for MTU $mtu"
