@@ -19,6 +19,7 @@
 //! | 4 services | [`mesh`] | mailboxes between workers |
 //! | 5 worker | [`worker`] | sockets and the event loop |
 //! | 6 boot | [`cli`], [`server`], [`logging`], `main` | flags, start, signals, log lines |
+//! | | [`load`] | the load tool, `corecast-load` |
 //!
 //! Floors 0 to 3 are sans-I/O: bytes, mail and `now` come in; events, bytes and mail go out. No
 //! socket, clock, thread or random number is below the worker, so all of it runs in tests at any
@@ -62,6 +63,7 @@ pub mod config;
 pub mod ids;
 pub mod limits;
 pub mod live;
+pub mod load;
 pub mod logging;
 pub mod media;
 pub mod mesh;
