@@ -7,6 +7,9 @@
 #                                               root and iproute2)
 #   scripts/compare.sh other=rtmp://127.0.0.1:1936/live/load,4711      and any other server that
 #                                               runs already: NAME=URL,PID
+#   --variant small:"--chunk-size 4096"           a second Corecast with other flags; repeatable
+#   --bare "0s 350ms"                           the bare loop (corecast-load --bare-loop) as a
+#                                               yardstick, merging for so long
 #   --players "500 1000"  --runs 3  --seconds 15  --corecast "--max-lag 5s"  --load "--gop 25"
 #
 # Each server has the first core, one worker, and one publisher; the load tool has the other cores.
@@ -24,10 +27,12 @@ mtu=
 corecast_flags=
 load_flags=
 others=()
+variants=()
+bare=
 target="${CARGO_TARGET_DIR:-target}"
 out="${CORECAST_COMPARE_DIR:-$PWD/$target/compare}"
 bin="${CORECAST_BIN_DIR:-$target/release}"
-port="${PORT:-19360}"
+port="${PORT:-$((20000 + RANDOM % 10000))}" # two comparisons at once must not meet
 column="${CORECAST_COMPARE_COLUMN:-loopback}"
 children=()
 given=("$@")
@@ -50,6 +55,8 @@ while [ $# != 0 ]; do
         --mtu) mtu=$2 && shift ;;
         --corecast) corecast_flags=$2 && shift ;;
         --load) load_flags=$2 && shift ;;
+        --variant) variants+=("$2") && shift ;;
+        --bare) bare=$2 && shift ;;
         *=rtmp://*,*) others+=("$1") ;;
         *)
             say "unknown: $1"
@@ -65,12 +72,14 @@ on() {
     if [ "$(nproc)" -ge 2 ]; then exec taskset -c "$cores" "$@"; else exec "$@"; fi
 }
 
+# Waits until the newest child listens.
 await() {
     local waited=0
-    until (exec 3<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null; do
+    sleep 0.2
+    until (exec 3<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null && kill -0 "$!" 2> /dev/null; do
         waited=$((waited + 1))
-        if [ "$waited" = 100 ]; then
-            say "nothing listens on port $1; end of $2:"
+        if [ "$waited" = 100 ] || ! kill -0 "$!" 2> /dev/null; then
+            say "no server on port $1; end of $2:"
             tail -n 15 "$2"
             exit 2
         fi
@@ -91,7 +100,7 @@ nginx_module() {
 # Everything at the module's defaults but for what makes the runs comparable: one process, room
 # for the connections.
 start_nginx() {
-    local nginx module work="$out/nginx"
+    local nginx module work="$out/nginx" at=$((port + 2 + ${#servers[@]}))
     nginx=$(PATH="$PATH:/usr/sbin" command -v nginx || true)
     module=$(nginx_module)
     if [ -z "$nginx" ] || [ -z "$module" ]; then
@@ -108,21 +117,32 @@ worker_rlimit_nofile 20000;
 error_log $work/error.log warn;
 pid $work/nginx.pid;
 events { worker_connections 19000; }
-rtmp { server { listen 127.0.0.1:$((port + 1)); application live { live on; } } }
+rtmp { server { listen 127.0.0.1:$at; application live { live on; } } }
 EOF
     (on 0 "$nginx" -e "$work/error.log" -p "$work" -c "$work/nginx.conf") 2> "$work/stderr.log" &
     children+=($!)
-    await $((port + 1)) "$work/error.log"
-    servers+=("nginx-rtmp=rtmp://127.0.0.1:$((port + 1))/live/load,$!")
+    await "$at" "$work/error.log"
+    servers+=("nginx-rtmp=rtmp://127.0.0.1:$at/live/load,$!")
 }
 
+# Name and flags.
 start_corecast() {
+    local name=$1 at=$((port + 2 + ${#servers[@]}))
     # shellcheck disable=SC2086 # several flags
-    (on 0 "$bin/corecast" --rtmp "127.0.0.1:$port" --workers 1 --pin none --log-level warn \
-        $corecast_flags) 2> "$out/corecast.log" &
+    (on 0 "$bin/corecast" --rtmp "127.0.0.1:$at" --workers 1 --pin none --log-level warn $2) \
+        2> "$out/$name.log" &
     children+=($!)
-    await "$port" "$out/corecast.log"
-    servers+=("corecast=rtmp://127.0.0.1:$port/live/load,$!")
+    await "$at" "$out/$name.log"
+    servers+=("$name=rtmp://127.0.0.1:$at/live/load,$!")
+}
+
+# How long it merges.
+start_bare() {
+    local name="bare-$1" at=$((port + 2 + ${#servers[@]}))
+    (on 0 "$bin/corecast-load" --bare-loop "127.0.0.1:$at" --merge "$1") 2> "$out/$name.log" &
+    children+=($!)
+    await "$at" "$out/$name.log"
+    servers+=("$name=rtmp://127.0.0.1:$at/live/load,$!")
 }
 
 # What a server occupies before its first player.
@@ -174,10 +194,11 @@ for (column, count, name), runs in sorted(found.items(), key=lambda item: (item[
               if n in own and pick(own[n], *cpu) is not None and pick(runs[n], *cpu)]
     # Memory is what came on top of the idle server; later runs find some of it allocated already.
     idle = int(open(os.path.join(out, "runs", f"{column},{name}.rss")).read() or 0)
-    rss = [((pick(report, "steady", "server", "rss_bytes") or 0) / 1024 - idle) / count for report in runs.values()]
+    rss = [pick(report, "steady", "server", "rss_bytes") for report in runs.values()]
+    rss = [(value / 1024 - idle) / count for value in rss if value]
     rows.append((column, count, name, median(runs, *cpu), statistics.median(ratios) if ratios else None,
                  median(runs, "steady", "delay_ms", "p50"), median(runs, "steady", "delay_ms", "p99"),
-                 median(runs, "key_ms", "p50"), median(runs, "key_ms", "p99"), statistics.median(rss),
+                 median(runs, "key_ms", "p50"), median(runs, "key_ms", "p99"), statistics.median(rss) if rss else None,
                  sum(not report["passed"] for report in runs.values()), len(runs)))
 control = open("/proc/sys/net/ipv4/tcp_congestion_control").read().strip()
 lines = [f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}, loopback with {control}; medians", "",
@@ -228,8 +249,10 @@ if [ "$column" = loopback ]; then
 fi
 mkdir -p "$out/runs"
 servers=()
-start_corecast
+start_corecast corecast "$corecast_flags"
+for variant in "${variants[@]}"; do start_corecast "${variant%%:*}" "${variant#*:}"; done
 start_nginx
+for merge in $bare; do start_bare "$merge"; done
 for other in "${others[@]}"; do
     # What runs outside cannot be reached from the namespace.
     if [ "$column" = loopback ]; then servers+=("$other"); else say "left out here: ${other%%=*}"; fi

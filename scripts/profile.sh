@@ -16,7 +16,7 @@ seconds="${SECONDS_MEASURED:-8}"
 target="${CARGO_TARGET_DIR:-target}"
 out="$target/profile"
 bin="${CORECAST_BIN_DIR:-$target/release}"
-port="${PORT:-19370}"
+port="${PORT:-$((20000 + RANDOM % 10000))}"
 children=()
 
 say() { printf '%s\n' "profile.sh: $*"; }

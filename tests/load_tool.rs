@@ -14,9 +14,11 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use common::media::{self, Camera};
 use common::server::TestServer;
@@ -192,6 +194,33 @@ fn flags_that_cannot_work_exit_with_2_in_one_line() {
 }
 
 #[test]
+fn the_bare_loop_hands_out_everything_with_and_without_merging() {
+    for flags in [&[][..], &["--merge", "50ms", "--nagle"]] {
+        let address = free_address();
+        let mut yardstick = Command::new(env!("CARGO_BIN_EXE_corecast-load"))
+            .args(["--bare-loop", &address.to_string()])
+            .args(flags)
+            .spawn()
+            .unwrap();
+        let until = Instant::now() + common::link::PATIENCE;
+        while TcpStream::connect(address).is_err() && Instant::now() < until {
+            sleep(Duration::from_millis(10));
+        }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_corecast-load"));
+        command
+            .arg(format!("rtmp://{address}/live/load"))
+            .args(["--players", "20"]);
+        let (output, said) = run({
+            command.args(["--warmup", "100ms", "--duration", "500ms", "--gop", "10"]);
+            command
+        });
+        yardstick.kill().unwrap();
+        yardstick.wait().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+    }
+}
+
+#[test]
 fn all_scenarios_of_the_load_script_lose_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let built = Path::new(env!("CARGO_BIN_EXE_corecast-load"))
@@ -217,6 +246,14 @@ fn all_scenarios_of_the_load_script_lose_nothing() {
         assert_eq!(report["passed"], true, "{name}: {said}");
         assert!(folder.path().join(format!("{name}.svg")).exists());
     }
+}
+
+/// An address that nobody listened on a moment ago.
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }
 
 /// An FLV file of the tests' camera.

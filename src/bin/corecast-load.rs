@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
+use corecast::load::bare::{self, Bare};
 use corecast::load::chart::Chart;
 use corecast::load::flags::Flags;
 use corecast::load::report::{Report, Second};
@@ -20,6 +21,17 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
+    if let Some(listen) = flags.bare_loop {
+        let settings = bare::Settings {
+            listen,
+            merge_ms: flags.merge.0,
+            nagle: flags.nagle,
+        };
+        return match Bare::new(settings).and_then(Bare::run) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => refuse(&anyhow::Error::new(error).context(listen)),
+        };
+    }
     let report = match measure(&flags) {
         Ok(report) => report,
         Err(error) => return refuse(&error),

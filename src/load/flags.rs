@@ -3,7 +3,7 @@
 //! Invariant: a plan that comes out of here names a server that may be loaded: a loopback address,
 //! or one that `--allow-remote` speaks for.
 
-use std::net::ToSocketAddrs;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ use crate::rtmp::client::{Address, AddressError};
 pub struct Flags {
     /// Stream to publish and play, such as rtmp://127.0.0.1/live/load; with more publishers than
     /// one a number is put behind its name
+    #[arg(required_unless_present = "bare_loop", default_value = "")]
+    #[arg(hide_default_value = true)]
     pub url: String,
 
     /// Streams that are published; 0 plays what somebody else publishes
@@ -126,6 +128,24 @@ pub struct Flags {
     /// No line each second
     #[arg(long)]
     pub quiet: bool,
+
+    /// Is a server instead, the barest there can be: one stream, one send to each player for each
+    /// message; a yardstick for real ones
+    #[arg(long, value_name = "IP:PORT", conflicts_with = "url")]
+    pub bare_loop: Option<SocketAddr>,
+
+    /// The bare loop collects messages for so long before it sends
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "0s",
+        requires = "bare_loop"
+    )]
+    pub merge: Duration,
+
+    /// The bare loop leaves Nagle's algorithm on
+    #[arg(long, requires = "bare_loop")]
+    pub nagle: bool,
 
     /// Loads a server that is not on this machine. Only with its owner's consent
     #[arg(long)]

@@ -12,12 +12,14 @@
 //! | `verify`, `wire` | whether a player got it; where messages end in its bytes |
 //! | `loss`, `delay` | what goes wrong; how long things take |
 //! | `dial`, `procfs`, `clock` | sockets and limits; the server's processes; time |
+//! | `bare` | a yardstick: the least a server can do |
 //! | `report`, `table`, `chart` | what was found: for programs, for people, as a picture |
 //!
 //! Invariants: a verdict is built on comparison, not on trust: a few players of each stream check
 //! every bit, and the others are compared with them by the byte. Only loopback addresses are
 //! loaded unless the caller says otherwise.
 
+pub mod bare;
 pub mod board;
 pub mod chart;
 pub mod clock;
