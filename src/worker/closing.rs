@@ -34,7 +34,7 @@ impl Worker {
         let Some(conn) = self.conns.find(id) else {
             return;
         };
-        for (stream_id, role) in std::mem::take(&mut conn.roles) {
+        for (stream_id, role) in conn.take_roles() {
             self.release(
                 PlayerId {
                     conn: id,

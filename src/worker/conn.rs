@@ -16,6 +16,7 @@ use crate::media::{Gather, Taste};
 use crate::rtmp;
 use crate::rtmp::server::{Refusal, ServerSession};
 use crate::time::Millis;
+use crate::worker::queue::ByteQueue;
 
 /// One connection. See the module head.
 pub(super) struct Conn {
@@ -23,10 +24,10 @@ pub(super) struct Conn {
     socket: TcpStream,
     pub(super) peer: SocketAddr,
     pub(super) session: Box<ServerSession>,
+    /// The rest of a frame whose playback ended in the middle of it; it goes ahead of everything.
+    cut: ByteQueue,
     /// Command answers, pings and headers; they go ahead of media, but never into a frame.
-    control: Vec<u8>,
-    /// Bytes of `control` already sent.
-    control_sent: usize,
+    control: ByteQueue,
     pub(super) roles: Vec<(u32, Role)>,
     pub(super) taste: Option<Taste>,
     pub(super) phase: Phase,
@@ -159,8 +160,8 @@ impl Conn {
             socket,
             peer,
             session,
-            control: Vec::new(),
-            control_sent: 0,
+            cut: ByteQueue::default(),
+            control: ByteQueue::default(),
             roles: Vec::new(),
             taste: None,
             phase: Phase::Open,
@@ -209,7 +210,29 @@ impl Conn {
     /// Takes the role of a message stream away.
     pub(super) fn take_role(&mut self, stream_id: u32) -> Option<Role> {
         let place = self.roles.iter().position(|(id, _)| *id == stream_id)?;
-        Some(self.roles.swap_remove(place).1)
+        let (_, role) = self.roles.swap_remove(place);
+        self.keep_rest(&role);
+        Some(role)
+    }
+
+    /// Takes every role away.
+    pub(super) fn take_roles(&mut self) -> Vec<(u32, Role)> {
+        let roles = std::mem::take(&mut self.roles);
+        for (_, role) in &roles {
+            self.keep_rest(role);
+        }
+        roles
+    }
+
+    /// Whoever is still listening must get the end of a frame that was begun, or it would take
+    /// what follows for the rest of it.
+    fn keep_rest(&mut self, role: &Role) {
+        let is_heard = !(self.read_closed || matches!(self.phase, Phase::Dead { .. }));
+        if let Role::Playing(playback) = role
+            && is_heard
+        {
+            playback.cursor.write_rest(self.cut.tail());
+        }
     }
 
     /// Starts the end: what is owed is flushed first. The first reason stays.
@@ -291,14 +314,15 @@ impl Conn {
         for _ in 0..WRITES_MAX {
             let media = self.next_playback(live, limits, now);
             let cut = media.is_some_and(|place| self.is_cut(place));
-            let control = self.control.get(self.control_sent..).unwrap_or_default();
-            if media.is_none() && control.is_empty() {
+            let (rest, control) = (self.cut.rest(), self.control.rest());
+            if media.is_none() && rest.is_empty() && control.is_empty() {
                 self.stalled_since = None;
                 return Ok(Flushed::Clean);
             }
             heads.clear();
             let mut gather = Gather::new();
-            let control_bytes = if !cut && gather.push(control) {
+            // At most one frame of a connection is cut, and nothing else was begun meanwhile.
+            let control_bytes = if !cut && gather.push(rest) && gather.push(control) {
                 control.len()
             } else {
                 0
@@ -336,18 +360,12 @@ impl Conn {
 
     /// Moves the session's answers behind the control bytes.
     pub(super) fn collect(&mut self) {
-        let out = self.session.out();
-        if self.control.is_empty() {
-            std::mem::swap(&mut self.control, out);
-            self.control_sent = 0;
-        } else {
-            self.control.append(out);
-        }
+        self.control.append(self.session.out());
     }
 
     /// Control bytes not yet sent.
     pub(super) fn control_owed(&self) -> usize {
-        self.control.len() - self.control_sent
+        self.control.len()
     }
 
     /// The playback to serve next: one with a cut frame first, else the first that owes frames.
@@ -373,7 +391,7 @@ impl Conn {
             };
             let lost = playback
                 .cursor
-                .prepare(source, limits, now, &mut self.control);
+                .prepare(source, limits, now, self.control.tail());
             if lost > 0 {
                 self.counters.frames_skipped += lost;
                 if let Some(tally) = stream.tally() {
@@ -407,15 +425,8 @@ impl Conn {
         self.stalled_since = Some(now);
         self.counters.bytes_out += written as u64;
         self.session.sent(now);
-        self.control_sent += written.min(control_bytes);
-        if self.control_sent == self.control.len() {
-            self.control_sent = 0;
-            // A burst of headers must not pin its memory for the life of the connection.
-            if self.control.capacity() > CONTROL_KEPT_BYTES {
-                self.control = Vec::new();
-            }
-            self.control.clear();
-        }
+        let written = self.cut.advance(written);
+        self.control.advance(written.min(control_bytes));
         let taste = self.taste.as_ref();
         let role = media
             .and_then(|place| self.roles.get_mut(place))
@@ -462,6 +473,3 @@ const LINGER_MS: u64 = 2_000;
 
 /// Bytes discarded after the last reply before the connection is cut: a publisher's send buffer.
 const LINGER_BYTES_MAX: usize = 4 << 20;
-
-/// Control buffer that a connection keeps between flushes, in bytes.
-const CONTROL_KEPT_BYTES: usize = 4 << 10;

@@ -8,6 +8,7 @@
 //! | `rtmp` | protocol events ⇄ streams |
 //! | `closing` | how connections and the worker end |
 //! | `conn` | one connection: socket, session, roles, flush |
+//! | `queue` | bytes owed to one peer |
 //! | `conns` | connections by index and generation |
 //! | `accept` | listeners, socket options |
 //! | `nagle` | when the kernel may gather small writes |
@@ -22,6 +23,7 @@ mod closing;
 mod conn;
 mod conns;
 mod nagle;
+mod queue;
 mod rtmp;
 mod token;
 
