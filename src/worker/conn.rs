@@ -39,7 +39,7 @@ pub(super) struct Conn {
     pub(super) flush_queued: bool,
     pub(super) read_queued: bool,
     /// Bytes are owed since then and none was taken.
-    stalled_since: Option<Millis>,
+    pub(super) stalled_since: Option<Millis>,
     /// Bytes read and thrown away since the end began.
     discarded: usize,
     /// Earliest wheel entry that stands for it.

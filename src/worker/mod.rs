@@ -25,6 +25,8 @@ mod conns;
 mod nagle;
 mod queue;
 mod rtmp;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use std::collections::VecDeque;
@@ -195,8 +197,9 @@ impl Worker {
             self.take_mail(now);
             self.fire_timers(now);
             self.flush(now);
-            self.port.flush();
             self.reap(now);
+            // Last: what dies in this turn tells other workers so.
+            self.port.flush();
         }
         self.cut_all();
         self.port.flush();

@@ -249,6 +249,15 @@ impl Worker {
             self.live.leave(stream, player, now);
             return;
         };
+        // It may have asked for something else since, in the very bytes that caused this effect.
+        match conn.role_mut(player.stream_id) {
+            Some(Role::Waiting { stream: waits_for }) if *waits_for == stream => {}
+            Some(Role::Playing(playback)) if playback.stream == stream => return,
+            _ => {
+                self.live.leave(stream, player, now);
+                return;
+            }
+        }
         conn.take_role(player.stream_id);
         conn.session.start_play(player.stream_id);
         if self.nagle {
