@@ -5,6 +5,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mio::net::TcpStream;
 use thiserror::Error;
@@ -14,7 +15,7 @@ use crate::ids::{ConnId, Run, StreamName, StreamRef};
 use crate::live::{Cursor, LagLimits, Live, Source};
 use crate::media::{Gather, Taste};
 use crate::rtmp;
-use crate::rtmp::server::{Refusal, ServerSession};
+use crate::rtmp::server::{Event, Refusal, ServerSession};
 use crate::time::Millis;
 use crate::worker::queue::ByteQueue;
 
@@ -126,6 +127,8 @@ pub(super) enum CloseReason {
     TakenOver,
     #[error("the server is shutting down")]
     Drain,
+    #[error("a bug in the server; the panic above says where")]
+    Panicked,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -197,6 +200,17 @@ impl Conn {
         if let Err(error) = self.socket.set_nodelay(!nagle) {
             log::debug!("[{}] TCP_NODELAY: {error}", self.id);
         }
+    }
+
+    /// Feeds bytes to the session. What panics in there is a bug of ours that somebody's bytes have
+    /// found: it ends this connection, which is all the session knows of, and no other (DESIGN §8).
+    pub(super) fn digest(
+        &mut self,
+        input: &mut &[u8],
+        now: Millis,
+    ) -> Result<Option<Event>, CloseReason> {
+        let session = &mut self.session;
+        Ok(contain(|| session.recv(input, now))??)
     }
 
     /// The role of a message stream.
@@ -343,6 +357,10 @@ impl Conn {
                     .gather(source, frames_max, heads, &mut gather);
             }
             let owed = gather.bytes();
+            if owed == 0 {
+                debug_assert!(false, "[{}] is served frames of nothing", self.id);
+                return Ok(Flushed::Clean);
+            }
             let written = match self.socket.write_vectored(gather.slices()) {
                 Ok(written) => written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
@@ -439,6 +457,12 @@ impl Conn {
                 .advance(source, written.saturating_sub(control_bytes));
         }
     }
+}
+
+/// Runs `work`; a panic in it becomes a reason to close. Whatever it touched must not be asked
+/// for more.
+pub(super) fn contain<T>(work: impl FnOnce() -> T) -> Result<T, CloseReason> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| CloseReason::Panicked)
 }
 
 fn playback_at(roles: &[(u32, Role)], place: usize) -> Option<&Playback> {

@@ -1,6 +1,6 @@
 //! `ByteQueue`: bytes owed to one peer, in order.
 //!
-//! Invariant: its memory follows what is owed at the time, not what ever passed through: a peer that
+//! Invariant: its memory follows what is owed at the time, not what ever passed: a peer that
 //! takes bytes just slower than it asks for them would otherwise own all answers it ever got.
 
 /// Bytes on their way to one socket. See the module head.

@@ -21,11 +21,17 @@ impl Worker {
             if !matches!(conn.phase, Phase::Open) {
                 return;
             }
-            match conn.session.recv(&mut input, now) {
+            match conn.digest(&mut input, now) {
                 Ok(Some(event)) => self.on_event(id, event, now),
                 Ok(None) => break,
-                Err(error) => {
-                    self.close(id, CloseReason::Protocol(error), now);
+                Err(reason @ CloseReason::Panicked) => {
+                    log::error!("[{id}] {reason}");
+                    conn.cut(reason);
+                    self.dead.push(id);
+                    return;
+                }
+                Err(reason) => {
+                    self.close(id, reason, now);
                     return;
                 }
             }

@@ -159,6 +159,15 @@ fn a_play_that_changed_its_mind_is_not_started_by_what_it_no_longer_waits_for() 
 }
 
 #[test]
+fn a_panic_in_a_session_is_a_reason_to_close_its_connection() {
+    let calm = conn::contain(|| 7);
+    assert!(matches!(calm, Ok(7)));
+    let index = std::hint::black_box(3);
+    let panics = conn::contain(|| [1, 2][index]);
+    assert!(matches!(panics, Err(CloseReason::Panicked)));
+}
+
+#[test]
 fn who_watches_and_publishes_does_not_hold_up_the_drain() {
     let mut bench = Bench::new();
     let mut both = bench.connected(Millis(0));
