@@ -24,7 +24,7 @@ impl WorkerId {
 
 /// A connection, unique in the process for its whole life. Shown to users as the trace id
 /// (`w2c17.3`): worker, slab index, generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId {
     /// The worker that accepted the connection and alone may touch it.
     pub worker: WorkerId,
@@ -41,7 +41,7 @@ impl fmt::Display for ConnId {
 }
 
 /// One playing message stream of one connection of the same worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PlayerId {
     /// The connection; its worker is always the one that holds this id.
     pub conn: ConnId,

@@ -211,6 +211,33 @@ fn a_slow_player_gets_the_end_of_its_show_and_nothing_of_the_next_under_the_same
     }
 }
 
+#[test]
+fn a_slow_player_that_changes_streams_in_the_middle_of_a_frame_understands_what_follows() {
+    let server = TestServer::start(&["--send-buffer", "16KiB"]);
+    let mut long = Camera::plain().picture_bytes(500_000);
+    let mut first = Publisher::start(server.rtmp, "live/cam", &long).unwrap();
+    let mut short = Camera::plain().starting_at(100_000);
+    let mut second = Publisher::start(server.rtmp, "live/b", &short).unwrap();
+    let mut slow = sleeper(&server);
+    let mut witness = Player::connect(server.rtmp, "live/cam").unwrap();
+    first.pieces(&long.before(3)).unwrap();
+    witness.until_picture(2);
+    // No kernel holds half a megabyte for it: it is in the middle of a picture.
+    slow.link.call(1, "play", &["b".into()]).unwrap();
+    let mut other = Player::connect(server.rtmp, "live/b").unwrap();
+    second.pieces(&short.before(60)).unwrap();
+    other.until_picture(59);
+    slow.until_status("NetStream.Play.Start");
+    slow.tally = Tally::default();
+    slow.until_picture(59);
+    slow.tally.assert_lawful();
+    assert!(
+        slow.tally.video.first_timestamp >= Some(100_000),
+        "{}",
+        slow.tally
+    );
+}
+
 /// A player with hardly any kernel buffer that has been accepted and then stops reading.
 fn sleeper(server: &TestServer) -> Player {
     let dial = Dial::new(server.rtmp).receive_buffer(4_096);

@@ -191,8 +191,9 @@ fn wide(n: usize) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
 }
 
-/// A log's place for one frame, in bytes: pointer, time, byte sum.
-const LOG_PLACE_BYTES: usize = 24;
+/// A log's place for one frame, in bytes: pointer, time, byte sum; twice, as the ring doubles when
+/// it is full.
+const LOG_PLACE_BYTES: usize = 48;
 
 #[cfg(test)]
 mod tests {

@@ -233,6 +233,24 @@ impl Cursor {
         }
     }
 
+    /// Appends what is owed of a cut frame: for a player that leaves in the middle of it.
+    pub fn write_rest(&self, out: &mut Vec<u8>) {
+        let Some(partial) = &self.partial else { return };
+        let Some(frame) = partial.form() else { return };
+        let mut written = Vec::new();
+        frame.write_heads(self.stamp, &mut written);
+        let heads = frame.split_heads(self.stamp, &mut written.as_slice());
+        let heads = heads.filter(|_| self.stamp != Stamp::SHARED);
+        let mut sent = partial.sent;
+        while sent < frame.wire_len(self.stamp) {
+            let mut gather = Gather::new();
+            sent += frame.gather(heads, sent, &mut gather);
+            for slice in gather.slices() {
+                out.extend_from_slice(slice);
+            }
+        }
+    }
+
     /// Every frame owed, the cut one first, in the form it is sent. Headers that have become due
     /// behind a cut frame are for the next `prepare`: nothing may go ahead of them.
     fn owed<'a>(&'a self, source: Source<'a>) -> impl Iterator<Item = &'a Frame> {

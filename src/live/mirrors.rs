@@ -33,7 +33,7 @@ impl Live {
             } => {
                 self.mirrored(to, run, number, frame, headers, now);
             }
-            Mail::Closed { to, run } => self.closed(to, run),
+            Mail::Closed { to, run } => self.closed(to, run, now),
             Mail::Evict { conn, run } => self.effects.push(Effect::Evict { conn, run }),
             Mail::Drain { .. } | Mail::Cut => {}
         }
@@ -169,7 +169,7 @@ impl Live {
         self.mark_dirty(to.index);
     }
 
-    fn closed(&mut self, to: StreamRef, run: Run) {
+    fn closed(&mut self, to: StreamRef, run: Run, now: Millis) {
         let Some(own) = self.stream_mut(to) else {
             return;
         };
@@ -184,10 +184,10 @@ impl Live {
             own.role = Role::Vacant;
             return;
         }
-        self.end_local(to);
+        self.end_local(to, now);
     }
 
-    /// Ends what has waited, been held or lingered long enough. Call every 100 ms or so.
+    /// Ends what has waited, been held, lingered or been over long enough. Call every 100 ms or so.
     pub fn tick(&mut self, now: Millis, out: &mut impl Post) {
         let mut expired = Vec::new();
         for (index, stream) in &mut self.streams {
@@ -208,7 +208,11 @@ impl Live {
                     mirror.idle_since.is_some_and(linger)
                 }
                 Role::Vacant => stream.is_unused(),
-                Role::Owned(_) | Role::Ended => false,
+                // Its players have had as long as they may lag; memory is for what is live.
+                Role::Ended { since } => {
+                    now.since(*since) > self.settings.log.lag_ms && stream.log.memory_bytes() > 0
+                }
+                Role::Owned(_) => false,
             };
             if over {
                 let index = u32::try_from(index).unwrap_or(u32::MAX);
@@ -246,7 +250,7 @@ impl Live {
             let (run, mirrors, report) = match &own.role {
                 Role::Owned(p) => (p.run, p.mirrors.clone(), p.report.clone()),
                 Role::Held(held) => (held.run, held.mirrors.clone(), held.report.clone()),
-                Role::Vacant | Role::Mirror(_) | Role::Ended => {
+                Role::Vacant | Role::Mirror(_) | Role::Ended { .. } => {
                     self.remove_unused(stream.index);
                     continue;
                 }
@@ -282,7 +286,12 @@ impl Live {
                     },
                 );
             }
-            Role::Vacant | Role::Owned(_) | Role::Ended => {}
+            ended @ Role::Ended { .. } => {
+                own.role = ended;
+                own.log.clear();
+                self.mark_dirty(stream.index);
+            }
+            Role::Vacant | Role::Owned(_) => {}
         }
         self.remove_unused(stream.index);
     }
@@ -300,7 +309,7 @@ impl Stream {
         if let Some(tally) = &self.tally {
             tally.join();
         }
-        self.players.push(player);
+        self.players.insert(player);
         Some(Cursor::join(&self.log, gop_cache, player.stream_id))
     }
 
@@ -317,7 +326,7 @@ impl Stream {
             Role::Owned(publication) => Some(publication.run),
             Role::Held(held) => Some(held.run),
             Role::Mirror(mirror) => Some(mirror.run),
-            Role::Vacant | Role::Ended => None,
+            Role::Vacant | Role::Ended { .. } => None,
         }
     }
 
@@ -325,7 +334,7 @@ impl Stream {
         match &mut self.role {
             Role::Owned(publication) => Some(&mut publication.mirrors),
             Role::Held(held) => Some(&mut held.mirrors),
-            Role::Vacant | Role::Mirror(_) | Role::Ended => None,
+            Role::Vacant | Role::Mirror(_) | Role::Ended { .. } => None,
         }
     }
 
@@ -333,7 +342,7 @@ impl Stream {
         match &self.role {
             Role::Owned(publication) => publication.next_number,
             Role::Held(held) => held.next_number,
-            Role::Vacant | Role::Mirror(_) | Role::Ended => 0,
+            Role::Vacant | Role::Mirror(_) | Role::Ended { .. } => 0,
         }
     }
 
@@ -363,14 +372,6 @@ impl Stream {
             "{} is registered",
             self.name
         );
-        for (index, player) in self.players.iter().enumerate() {
-            let again = self
-                .players
-                .iter()
-                .skip(index + 1)
-                .any(|other| other == player);
-            assert!(!again, "{player:?} plays once");
-        }
     }
 }
 

@@ -326,9 +326,7 @@ impl Live {
             return;
         };
         own.waiting.retain(|waiting| waiting.player != player);
-        let before = own.players.len();
-        own.players.retain(|other| *other != player);
-        if own.players.len() < before
+        if own.players.remove(&player)
             && let Some(tally) = &own.tally
         {
             tally.leave();
@@ -342,7 +340,7 @@ impl Live {
                 directory.leave(&own.name, me, stream);
             }
             Role::Mirror(mirror) => mirror.idle_since = Some(now),
-            Role::Vacant | Role::Ended => self.remove_unused(stream.index),
+            Role::Vacant | Role::Ended { .. } => self.remove_unused(stream.index),
             Role::Owned(_) | Role::Held(_) => {}
         }
     }
@@ -376,7 +374,7 @@ impl Live {
             }
             stream.flush_at = next_flush(stream.flush_at, now, merge_ms);
             stream.dirty = false;
-            players.extend_from_slice(&stream.players);
+            players.extend(&stream.players);
             false
         });
         due
@@ -475,16 +473,17 @@ impl Live {
                 report.malformed,
             );
         }
-        self.end_local(stream);
+        self.end_local(stream, now);
     }
 
-    /// Local players are served to the end of the log; the name is free for a new stream.
-    fn end_local(&mut self, stream: StreamRef) {
+    /// Local players are served to the end of the log, as far as they get within `--max-lag`; the
+    /// name is free for a new stream.
+    fn end_local(&mut self, stream: StreamRef, now: Millis) {
         let (me, directory) = (self.me, Arc::clone(&self.directory));
         let Some(own) = self.stream_mut(stream) else {
             return;
         };
-        own.role = Role::Ended;
+        own.role = Role::Ended { since: now };
         let name = own.name.clone();
         if std::mem::take(&mut own.registered) {
             directory.leave(&name, me, stream);
@@ -517,7 +516,9 @@ impl Live {
         if self.by_name.get(&stream.name) == Some(&index) {
             self.by_name.remove(&stream.name);
         }
-        self.dirty.retain(|dirty| *dirty != index);
+        if stream.dirty {
+            self.dirty.retain(|dirty| *dirty != index);
+        }
     }
 
     /// Gives every waiting player its cursor.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::codec::{self, Codec, Media, Part, Shape, Tag};
 use crate::ids::{PlayerId, Run, StreamRef, WorkerId};
+use crate::limits::METADATA_BYTES_MAX;
 use crate::media::{Frame, Lane, Resume, Timeline, Traits};
 use crate::rtmp::message::{Kind, Message};
 use crate::time::Millis;
@@ -147,7 +148,8 @@ impl Publication {
         {
             return true;
         }
-        self.last_metadata = Some((Arc::clone(frame), now));
+        let kept = frame.payload().len() <= METADATA_BYTES_MAX;
+        self.last_metadata = kept.then(|| (Arc::clone(frame), now));
         false
     }
 
@@ -328,6 +330,17 @@ mod tests {
         let mut p = publication(None);
         assert!(send(&mut p, Kind::Video, &[], 0).is_none());
         assert_eq!(p.report.malformed, 1);
+    }
+
+    #[test]
+    fn metadata_too_large_to_keep_is_not_kept_to_compare_with() {
+        let mut p = publication(None);
+        let huge = [METADATA, &vec![0; METADATA_BYTES_MAX]].concat();
+        for _ in 0..2 {
+            let frame = Arc::new(send(&mut p, Kind::DataAmf0, &huge, 0).unwrap());
+            assert!(!p.is_repeated_metadata(&frame, Millis(0)));
+            assert_eq!(Arc::strong_count(&frame), 1);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! with players or a mirror is `registered` in the directory. A stream is removed as soon as
 //! nothing holds it: no role, no player, no one waiting.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::ids::{PlayerId, Run, Seq, StreamName, StreamRef, WorkerId};
@@ -24,7 +25,9 @@ pub struct Stream {
     pub(super) newest_run: Run,
     pub(super) log: Log,
     pub(super) headers: Arc<Headers>,
-    pub(super) players: Vec<PlayerId>,
+    /// A set: when an uplink dies, thousands leave in one turn. In order, so that a flush walks
+    /// through the connections as they lie in memory, and a simulation repeats itself.
+    pub(super) players: BTreeSet<PlayerId>,
     pub(super) waiting: Vec<Waiting>,
     /// The directory knows that this worker wants the stream.
     pub(super) registered: bool,
@@ -47,7 +50,7 @@ pub(super) enum Role {
     /// Another worker.
     Mirror(Mirror),
     /// Over; players are being served to the end of the log.
-    Ended,
+    Ended { since: Millis },
 }
 
 #[derive(Debug)]
@@ -100,7 +103,7 @@ impl Stream {
             newest_run: Run(0),
             log: Log::new(limits),
             headers: Arc::default(),
-            players: Vec::new(),
+            players: BTreeSet::new(),
             waiting: Vec::new(),
             registered: false,
             tally: None,
@@ -130,13 +133,7 @@ impl Stream {
     /// No frame will follow.
     #[must_use]
     pub fn is_ended(&self) -> bool {
-        matches!(self.role, Role::Ended)
-    }
-
-    /// Its local players.
-    #[must_use]
-    pub fn players(&self) -> &[PlayerId] {
-        &self.players
+        matches!(self.role, Role::Ended { .. })
     }
 
     /// Counters of the name.
@@ -159,13 +156,13 @@ impl Stream {
         match &self.role {
             Role::Owned(_) | Role::Held(_) => true,
             Role::Mirror(mirror) => mirror.next_number.is_some(),
-            Role::Vacant | Role::Ended => false,
+            Role::Vacant | Role::Ended { .. } => false,
         }
     }
 
     /// Nothing holds it any more.
     pub(super) fn is_unused(&self) -> bool {
-        let idle = matches!(self.role, Role::Vacant | Role::Ended);
+        let idle = matches!(self.role, Role::Vacant | Role::Ended { .. });
         idle && self.players.is_empty() && self.waiting.is_empty()
     }
 

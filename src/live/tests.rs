@@ -219,6 +219,28 @@ fn a_clean_end_tells_players_at_once() {
 }
 
 #[test]
+fn a_slow_player_keeps_the_log_of_an_ended_stream_no_longer_than_it_may_lag() {
+    let mut pair = Pair::new();
+    let live = pair.publish(0, 1, 0);
+    for at in [0, 40, 80] {
+        pair.send(0, live, &key(at), 0);
+    }
+    let Joined::Now(stream, _) = pair.play(0, 2, 0) else {
+        panic!("the stream is live")
+    };
+    pair.end(0, live, End::Clean, 10);
+    pair.workers[0].drain_dirty(Millis(10), &mut Vec::new());
+    pair.tick(0, 10 + LIMITS.lag_ms);
+    assert!(pair.workers[0].stream(stream).unwrap().memory_bytes() > 0);
+    pair.tick(0, 11 + LIMITS.lag_ms);
+    let left = pair.workers[0].stream(stream).unwrap().log();
+    assert_eq!((left.memory_bytes(), left.first()), (0, left.head()));
+    let mut dirty = Vec::new();
+    pair.workers[0].drain_dirty(Millis(20_000), &mut dirty);
+    assert_eq!(dirty, [player(0, 2)], "it can be told of the end");
+}
+
+#[test]
 fn players_are_kept_through_the_grace_period() {
     let mut pair = Pair::new();
     let live = pair.publish(0, 1, 0);

@@ -34,7 +34,7 @@ impl Worker {
         let Some(conn) = self.conns.find(id) else {
             return;
         };
-        for (stream_id, role) in std::mem::take(&mut conn.roles) {
+        for (stream_id, role) in conn.take_roles() {
             self.release(
                 PlayerId {
                     conn: id,
@@ -99,7 +99,9 @@ impl Worker {
             return;
         };
         conn.session.end_play(stream_id);
-        let last = conn.roles.is_empty();
+        let plays = |role: &Role| matches!(role, Role::Playing(_));
+        let last = conn.roles.is_empty()
+            || self.drain_until.is_some() && !conn.roles.iter().any(|(_, role)| plays(role));
         self.release(
             PlayerId {
                 conn: id,
@@ -122,6 +124,11 @@ impl Worker {
         let Some(conn) = self.conns.find(id) else {
             return;
         };
+        if conn.armed > now {
+            // An earlier one was put before it since then. Were it armed again, there would be one
+            // entry more for every such time, for good.
+            return;
+        }
         conn.armed = Millis::NEVER;
         if conn.next_deadline(write_timeout_ms) <= now {
             match conn.phase {

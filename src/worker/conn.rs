@@ -5,6 +5,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mio::net::TcpStream;
 use thiserror::Error;
@@ -14,8 +15,9 @@ use crate::ids::{ConnId, Run, StreamName, StreamRef};
 use crate::live::{Cursor, LagLimits, Live, Source};
 use crate::media::{Gather, Taste};
 use crate::rtmp;
-use crate::rtmp::server::{Refusal, ServerSession};
+use crate::rtmp::server::{Event, Refusal, ServerSession};
 use crate::time::Millis;
+use crate::worker::queue::ByteQueue;
 
 /// One connection. See the module head.
 pub(super) struct Conn {
@@ -23,10 +25,10 @@ pub(super) struct Conn {
     socket: TcpStream,
     pub(super) peer: SocketAddr,
     pub(super) session: Box<ServerSession>,
+    /// The rest of a frame whose playback ended in the middle of it; it goes ahead of everything.
+    cut: ByteQueue,
     /// Command answers, pings and headers; they go ahead of media, but never into a frame.
-    control: Vec<u8>,
-    /// Bytes of `control` already sent.
-    control_sent: usize,
+    control: ByteQueue,
     pub(super) roles: Vec<(u32, Role)>,
     pub(super) taste: Option<Taste>,
     pub(super) phase: Phase,
@@ -38,7 +40,7 @@ pub(super) struct Conn {
     pub(super) flush_queued: bool,
     pub(super) read_queued: bool,
     /// Bytes are owed since then and none was taken.
-    stalled_since: Option<Millis>,
+    pub(super) stalled_since: Option<Millis>,
     /// Bytes read and thrown away since the end began.
     discarded: usize,
     /// Earliest wheel entry that stands for it.
@@ -125,6 +127,8 @@ pub(super) enum CloseReason {
     TakenOver,
     #[error("the server is shutting down")]
     Drain,
+    #[error("a bug in the server; the panic above says where")]
+    Panicked,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -159,8 +163,8 @@ impl Conn {
             socket,
             peer,
             session,
-            control: Vec::new(),
-            control_sent: 0,
+            cut: ByteQueue::default(),
+            control: ByteQueue::default(),
             roles: Vec::new(),
             taste: None,
             phase: Phase::Open,
@@ -198,6 +202,17 @@ impl Conn {
         }
     }
 
+    /// Feeds bytes to the session. What panics in there is a bug of ours that somebody's bytes have
+    /// found: it ends this connection, which is all the session knows of, and no other (DESIGN §8).
+    pub(super) fn digest(
+        &mut self,
+        input: &mut &[u8],
+        now: Millis,
+    ) -> Result<Option<Event>, CloseReason> {
+        let session = &mut self.session;
+        Ok(contain(|| session.recv(input, now))??)
+    }
+
     /// The role of a message stream.
     pub(super) fn role_mut(&mut self, stream_id: u32) -> Option<&mut Role> {
         self.roles
@@ -209,7 +224,29 @@ impl Conn {
     /// Takes the role of a message stream away.
     pub(super) fn take_role(&mut self, stream_id: u32) -> Option<Role> {
         let place = self.roles.iter().position(|(id, _)| *id == stream_id)?;
-        Some(self.roles.swap_remove(place).1)
+        let (_, role) = self.roles.swap_remove(place);
+        self.keep_rest(&role);
+        Some(role)
+    }
+
+    /// Takes every role away.
+    pub(super) fn take_roles(&mut self) -> Vec<(u32, Role)> {
+        let roles = std::mem::take(&mut self.roles);
+        for (_, role) in &roles {
+            self.keep_rest(role);
+        }
+        roles
+    }
+
+    /// Whoever is still listening must get the end of a frame that was begun, or it would take
+    /// what follows for the rest of it.
+    fn keep_rest(&mut self, role: &Role) {
+        let is_heard = !(self.read_closed || matches!(self.phase, Phase::Dead { .. }));
+        if let Role::Playing(playback) = role
+            && is_heard
+        {
+            playback.cursor.write_rest(self.cut.tail());
+        }
     }
 
     /// Starts the end: what is owed is flushed first. The first reason stays.
@@ -291,14 +328,15 @@ impl Conn {
         for _ in 0..WRITES_MAX {
             let media = self.next_playback(live, limits, now);
             let cut = media.is_some_and(|place| self.is_cut(place));
-            let control = self.control.get(self.control_sent..).unwrap_or_default();
-            if media.is_none() && control.is_empty() {
+            let (rest, control) = (self.cut.rest(), self.control.rest());
+            if media.is_none() && rest.is_empty() && control.is_empty() {
                 self.stalled_since = None;
                 return Ok(Flushed::Clean);
             }
             heads.clear();
             let mut gather = Gather::new();
-            let control_bytes = if !cut && gather.push(control) {
+            // At most one frame of a connection is cut, and nothing else was begun meanwhile.
+            let control_bytes = if !cut && gather.push(rest) && gather.push(control) {
                 control.len()
             } else {
                 0
@@ -319,6 +357,10 @@ impl Conn {
                     .gather(source, frames_max, heads, &mut gather);
             }
             let owed = gather.bytes();
+            if owed == 0 {
+                debug_assert!(false, "[{}] is served frames of nothing", self.id);
+                return Ok(Flushed::Clean);
+            }
             let written = match self.socket.write_vectored(gather.slices()) {
                 Ok(written) => written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
@@ -336,18 +378,12 @@ impl Conn {
 
     /// Moves the session's answers behind the control bytes.
     pub(super) fn collect(&mut self) {
-        let out = self.session.out();
-        if self.control.is_empty() {
-            std::mem::swap(&mut self.control, out);
-            self.control_sent = 0;
-        } else {
-            self.control.append(out);
-        }
+        self.control.append(self.session.out());
     }
 
     /// Control bytes not yet sent.
     pub(super) fn control_owed(&self) -> usize {
-        self.control.len() - self.control_sent
+        self.control.len()
     }
 
     /// The playback to serve next: one with a cut frame first, else the first that owes frames.
@@ -373,7 +409,7 @@ impl Conn {
             };
             let lost = playback
                 .cursor
-                .prepare(source, limits, now, &mut self.control);
+                .prepare(source, limits, now, self.control.tail());
             if lost > 0 {
                 self.counters.frames_skipped += lost;
                 if let Some(tally) = stream.tally() {
@@ -407,15 +443,8 @@ impl Conn {
         self.stalled_since = Some(now);
         self.counters.bytes_out += written as u64;
         self.session.sent(now);
-        self.control_sent += written.min(control_bytes);
-        if self.control_sent == self.control.len() {
-            self.control_sent = 0;
-            // A burst of headers must not pin its memory for the life of the connection.
-            if self.control.capacity() > CONTROL_KEPT_BYTES {
-                self.control = Vec::new();
-            }
-            self.control.clear();
-        }
+        let written = self.cut.advance(written);
+        self.control.advance(written.min(control_bytes));
         let taste = self.taste.as_ref();
         let role = media
             .and_then(|place| self.roles.get_mut(place))
@@ -428,6 +457,12 @@ impl Conn {
                 .advance(source, written.saturating_sub(control_bytes));
         }
     }
+}
+
+/// Runs `work`; a panic in it becomes a reason to close. Whatever it touched must not be asked
+/// for more.
+pub(super) fn contain<T>(work: impl FnOnce() -> T) -> Result<T, CloseReason> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| CloseReason::Panicked)
 }
 
 fn playback_at(roles: &[(u32, Role)], place: usize) -> Option<&Playback> {
@@ -462,6 +497,3 @@ const LINGER_MS: u64 = 2_000;
 
 /// Bytes discarded after the last reply before the connection is cut: a publisher's send buffer.
 const LINGER_BYTES_MAX: usize = 4 << 20;
-
-/// Control buffer that a connection keeps between flushes, in bytes.
-const CONTROL_KEPT_BYTES: usize = 4 << 10;

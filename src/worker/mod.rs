@@ -8,6 +8,7 @@
 //! | `rtmp` | protocol events ⇄ streams |
 //! | `closing` | how connections and the worker end |
 //! | `conn` | one connection: socket, session, roles, flush |
+//! | `queue` | bytes owed to one peer |
 //! | `conns` | connections by index and generation |
 //! | `accept` | listeners, socket options |
 //! | `nagle` | when the kernel may gather small writes |
@@ -22,7 +23,10 @@ mod closing;
 mod conn;
 mod conns;
 mod nagle;
+mod queue;
 mod rtmp;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use std::collections::VecDeque;
@@ -193,8 +197,9 @@ impl Worker {
             self.take_mail(now);
             self.fire_timers(now);
             self.flush(now);
-            self.port.flush();
             self.reap(now);
+            // Last: what dies in this turn tells other workers so.
+            self.port.flush();
         }
         self.cut_all();
         self.port.flush();

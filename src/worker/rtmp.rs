@@ -21,11 +21,17 @@ impl Worker {
             if !matches!(conn.phase, Phase::Open) {
                 return;
             }
-            match conn.session.recv(&mut input, now) {
+            match conn.digest(&mut input, now) {
                 Ok(Some(event)) => self.on_event(id, event, now),
                 Ok(None) => break,
-                Err(error) => {
-                    self.close(id, CloseReason::Protocol(error), now);
+                Err(reason @ CloseReason::Panicked) => {
+                    log::error!("[{id}] {reason}");
+                    conn.cut(reason);
+                    self.dead.push(id);
+                    return;
+                }
+                Err(reason) => {
+                    self.close(id, reason, now);
                     return;
                 }
             }
@@ -249,6 +255,15 @@ impl Worker {
             self.live.leave(stream, player, now);
             return;
         };
+        // It may have asked for something else since, in the very bytes that caused this effect.
+        match conn.role_mut(player.stream_id) {
+            Some(Role::Waiting { stream: waits_for }) if *waits_for == stream => {}
+            Some(Role::Playing(playback)) if playback.stream == stream => return,
+            _ => {
+                self.live.leave(stream, player, now);
+                return;
+            }
+        }
         conn.take_role(player.stream_id);
         conn.session.start_play(player.stream_id);
         if self.nagle {
