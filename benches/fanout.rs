@@ -62,7 +62,7 @@ impl Stage {
             frames: 0,
         };
         stage.push();
-        let join = || Cursor::join(&stage.log, &stage.headers, GopCache::Full, 1);
+        let join = || Cursor::join(&stage.log, GopCache::Full, 1);
         stage.players = (0..PLAYERS).map(|_| join()).collect();
         stage
     }

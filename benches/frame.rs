@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use corecast::codec;
-use corecast::media::{Frame, Gather, Lane, Traits};
+use corecast::media::{Frame, Gather, Lane, Stamp, Traits};
 use corecast::rtmp::message::Body;
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group};
 
@@ -43,12 +43,17 @@ fn gather(c: &mut Criterion) {
         let frame = Frame::build(body(bytes), TRAITS, None, 40_000, chunk_size);
         let id = BenchmarkId::from_parameter(format!("{bytes}B in {chunk_size}"));
         group.bench_function(id, |b| {
-            let mut heads = Vec::with_capacity(64);
+            let stamp = Stamp {
+                stream_id: 2,
+                base_ms: 30_000,
+            };
+            let mut written = Vec::with_capacity(64);
             b.iter(|| {
-                heads.clear();
-                black_box(&frame).write_head(1, &mut heads);
+                written.clear();
+                black_box(&frame).write_heads(stamp, &mut written);
+                let heads = frame.split_heads(stamp, &mut &written[..]);
                 let mut gather = Gather::new();
-                frame.gather(Some(&heads), 0, &mut gather);
+                frame.gather(heads, 0, &mut gather);
                 gather.bytes()
             });
         });
