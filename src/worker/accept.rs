@@ -126,8 +126,8 @@ fn try_tune(stream: &TcpStream, send_buffer_bytes: usize, write_timeout_ms: u64)
         .with_interval(Duration::from_secs(5))
         .with_retries(3);
     socket.set_tcp_keepalive(&keepalive)?;
-    // A peer whose cable is pulled while bytes are in flight is gone after this long. So is one that
-    // keeps its window shut, who has as long as `--write-timeout` says.
+    // A peer whose cable is pulled while bytes are in flight is gone after this long. So is one
+    // that keeps its window shut, who has as long as `--write-timeout` says.
     let patience_ms = write_timeout_ms.max(USER_TIMEOUT_MS);
     socket.set_tcp_user_timeout(Some(Duration::from_millis(patience_ms)))
 }
