@@ -145,7 +145,7 @@ pub fn worst_case(config: &Config) -> MemorySum {
         ),
         (
             "stream headers",
-            streams,
+            mirrors,
             headers,
             "metadata and codec setup",
         ),

@@ -1,9 +1,10 @@
 //! `Headers`: what a late joiner needs before its first frame.
 //!
 //! Invariant: holds at most one metadata message and, per kind and track, the newest sequence
-//! header, channel configuration and colour information; at most [`TRACKS_MAX`] tracks a kind are
-//! kept (PROTOCOL G-01, M-53, M-54). An empty sequence header never replaces one with content
-//! (M-36). Values are shared: a log keeps the headers of each of its join points by `Arc`.
+//! header, channel configuration and colour information; at most [`TRACKS_MAX`] tracks a kind
+//! (PROTOCOL G-01, M-53, M-54) and [`HEADERS_BYTES_MAX`] of memory are kept. An empty sequence
+//! header never replaces one with content (M-36). Values are shared: a log keeps the headers of
+//! each of its join points by `Arc`.
 
 use std::sync::Arc;
 
@@ -70,7 +71,10 @@ impl Headers {
     }
 
     fn note_metadata(&mut self, frame: &Arc<Frame>) {
-        let kept = !is_clear(frame.payload()) && frame.payload().len() <= METADATA_BYTES_MAX;
+        self.metadata = None;
+        let kept = !is_clear(frame.payload())
+            && frame.payload().len() <= METADATA_BYTES_MAX
+            && self.memory_bytes() + frame.memory_bytes() <= HEADERS_BYTES_MAX;
         self.metadata = kept.then(|| Arc::clone(frame));
     }
 
@@ -320,6 +324,18 @@ mod tests {
                 .metadata()
                 .is_none()
         );
+    }
+
+    #[test]
+    fn metadata_and_configs_together_keep_to_the_bound_in_any_order() {
+        let config = [AVC, &vec![0; 70 << 10]].concat();
+        let metadata = [METADATA, &vec![0; METADATA_BYTES_MAX - 64]].concat();
+        let (video, data) = ((Lane::Video, &config[..]), (Lane::Data, &metadata[..]));
+        for order in [[video, data], [data, video]] {
+            let headers = noted(&order);
+            assert!(headers.memory_bytes() <= HEADERS_BYTES_MAX);
+            assert_eq!(headers.frames().count(), 1, "the first is kept");
+        }
     }
 
     #[test]

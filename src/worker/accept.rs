@@ -106,13 +106,13 @@ impl Listeners {
 }
 
 /// Options of an accepted socket. Failures are not fatal: the connection works without them.
-pub(super) fn tune(stream: &TcpStream, send_buffer_bytes: usize) {
-    if let Err(error) = try_tune(stream, send_buffer_bytes) {
+pub(super) fn tune(stream: &TcpStream, send_buffer_bytes: usize, write_timeout_ms: u64) {
+    if let Err(error) = try_tune(stream, send_buffer_bytes, write_timeout_ms) {
         log::debug!("socket options: {error}");
     }
 }
 
-fn try_tune(stream: &TcpStream, send_buffer_bytes: usize) -> io::Result<()> {
+fn try_tune(stream: &TcpStream, send_buffer_bytes: usize, write_timeout_ms: u64) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     if send_buffer_bytes > 0 {
@@ -126,8 +126,10 @@ fn try_tune(stream: &TcpStream, send_buffer_bytes: usize) -> io::Result<()> {
         .with_interval(Duration::from_secs(5))
         .with_retries(3);
     socket.set_tcp_keepalive(&keepalive)?;
-    // A peer whose cable is pulled while bytes are in flight is gone after this long.
-    socket.set_tcp_user_timeout(Some(Duration::from_secs(30)))
+    // A peer whose cable is pulled while bytes are in flight is gone after this long. So is one
+    // that keeps its window shut, who has as long as `--write-timeout` says.
+    let patience_ms = write_timeout_ms.max(USER_TIMEOUT_MS);
+    socket.set_tcp_user_timeout(Some(Duration::from_millis(patience_ms)))
 }
 
 /// IPv4 peers of a dual-stack listener as IPv4.
@@ -135,5 +137,25 @@ fn canonical(peer: SocketAddr) -> SocketAddr {
     SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }
 
+/// How long the kernel keeps bytes that nobody acknowledges, at least, in ms.
+const USER_TIMEOUT_MS: u64 = 30_000;
+
 /// How long to wait before accepting again after a failure, in ms.
 const RETRY_MS: u64 = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_is_no_less_patient_than_the_write_timeout() {
+        let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let stream = TcpStream::from_std(stream);
+        for (write_timeout_ms, seconds) in [(1_000, 30), (300_000, 300)] {
+            tune(&stream, 0, write_timeout_ms);
+            let told = SockRef::from(&stream).tcp_user_timeout().unwrap();
+            assert_eq!(told, Some(Duration::from_secs(seconds)));
+        }
+    }
+}

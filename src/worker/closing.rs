@@ -99,9 +99,8 @@ impl Worker {
             return;
         };
         conn.session.end_play(stream_id);
-        let plays = |role: &Role| matches!(role, Role::Playing(_));
-        let last = conn.roles.is_empty()
-            || self.drain_until.is_some() && !conn.roles.iter().any(|(_, role)| plays(role));
+        // A publish of the same connection goes on, but not through a drain.
+        let last = conn.roles.is_empty() || self.drain_until.is_some() && !conn.plays();
         self.release(
             PlayerId {
                 conn: id,
@@ -134,6 +133,10 @@ impl Worker {
             match conn.phase {
                 Phase::Open => {
                     let stalled_ms = conn.stalled_ms(now);
+                    if stalled_ms > 0 && conn.plays() {
+                        // A ping could not even leave: how long it may take is `--write-timeout`'s.
+                        conn.session.sent(now);
+                    }
                     if stalled_ms >= write_timeout_ms {
                         conn.cut(CloseReason::TooSlow { stalled_ms });
                         self.dead.push(id);
@@ -185,11 +188,7 @@ impl Worker {
                 continue;
             };
             // Players are told when they have everything; see `end_plays`.
-            if conn
-                .roles
-                .iter()
-                .any(|(_, role)| matches!(role, Role::Playing(_)))
-            {
+            if conn.plays() {
                 self.queue_flush(id);
                 continue;
             }

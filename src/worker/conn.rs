@@ -221,6 +221,12 @@ impl Conn {
             .map(|(_, role)| role)
     }
 
+    /// Whether any message stream plays.
+    pub(super) fn plays(&self) -> bool {
+        let plays = |role: &Role| matches!(role, Role::Playing(_));
+        self.roles.iter().any(|(_, role)| plays(role))
+    }
+
     /// Takes the role of a message stream away.
     pub(super) fn take_role(&mut self, stream_id: u32) -> Option<Role> {
         let place = self.roles.iter().position(|(id, _)| *id == stream_id)?;

@@ -363,7 +363,11 @@ impl Worker {
     }
 
     fn admit(&mut self, mut socket: mio::net::TcpStream, peer: std::net::SocketAddr, now: Millis) {
-        accept::tune(&socket, self.config.send_buffer);
+        accept::tune(
+            &socket,
+            self.config.send_buffer,
+            self.config.write_timeout_ms,
+        );
         let (session_config, seed) = (self.session_config, self.next_seed());
         let registry = self.poll.registry();
         let mut registered = Ok(());

@@ -10,7 +10,6 @@
 
 use crate::config::Nagle;
 use crate::worker::Worker;
-use crate::worker::conn::Role;
 
 impl Worker {
     /// Looks at the number of players and tells every socket if the answer has changed.
@@ -30,11 +29,7 @@ impl Worker {
             let Some(conn) = self.conns.find(id) else {
                 continue;
             };
-            if conn
-                .roles
-                .iter()
-                .any(|(_, role)| matches!(role, Role::Playing(_)))
-            {
+            if conn.plays() {
                 conn.set_nagle(nagle);
             }
         }

@@ -30,9 +30,13 @@ struct Client {
 
 impl Bench {
     fn new() -> Self {
+        Self::with_write_timeout(1_000)
+    }
+
+    fn with_write_timeout(write_timeout_ms: u64) -> Self {
         let config = Config {
             workers: 1,
-            write_timeout_ms: 1_000,
+            write_timeout_ms,
             ..Config::default()
         };
         let poll = Poll::new().unwrap();
@@ -142,6 +146,36 @@ fn a_player_that_stalls_again_and_again_does_not_fill_the_wheel() {
     // One for each second up to the ping, and the ping.
     let entries = bench.worker.wheel.len();
     assert!(entries <= 20, "{entries} entries for one connection");
+}
+
+#[test]
+fn a_player_that_stalls_has_as_long_as_the_write_timeout_says() {
+    let mut bench = Bench::with_write_timeout(120_000);
+    let mut publisher = bench.connected(Millis(0));
+    publisher.ask(1, "publish", "cam");
+    bench.hear(&mut publisher, Millis(0));
+    let mut player = bench.connected(Millis(0));
+    player.ask(1, "play", "cam");
+    bench.hear(&mut player, Millis(0));
+    let conn = bench.conn(&player);
+    (conn.stalled_since, conn.writable) = (Some(Millis(0)), false);
+    for second in 1..120 {
+        let now = Millis(second * 1_000);
+        bench.conn(&player).armed = now;
+        bench.worker.timeout(player.id, now);
+        let phase = &bench.conn(&player).phase;
+        assert!(matches!(phase, Phase::Open), "after {second} s: {phase:?}");
+    }
+    bench.conn(&player).armed = Millis(120_000);
+    bench.worker.timeout(player.id, Millis(120_000));
+    let phase = &bench.conn(&player).phase;
+    let reason = CloseReason::TooSlow {
+        stalled_ms: 120_000,
+    };
+    assert_eq!(
+        format!("{phase:?}"),
+        format!("{:?}", Phase::Dead { reason })
+    );
 }
 
 #[test]
