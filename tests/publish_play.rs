@@ -28,7 +28,7 @@ fn every_message_arrives_bit_for_bit_with_its_timestamp() {
     let mut publisher = Publisher::connect(server.rtmp, "live/exact").unwrap();
     let mut player = Player::connect(server.rtmp, "live/exact").unwrap();
     publisher.open(&camera).unwrap();
-    let mut sent = vec![piece(Kind::DataAmf0, 5_000, metadata())];
+    let mut sent = vec![piece(Kind::DataAmf0, 0, metadata())];
     sent.extend(camera.configs());
     let film: Vec<Piece> = camera.by_ref().take(400).collect();
     publisher.pieces(&film).unwrap();

@@ -127,9 +127,9 @@ pub fn worst_case(config: &Config) -> MemorySum {
         ),
         (
             "messages being received",
-            streams,
+            connections,
             partial,
-            "of a publisher",
+            "of whoever has published",
         ),
         (
             "stream logs",

@@ -192,8 +192,11 @@ impl Live {
         let mut expired = Vec::new();
         for (index, stream) in &mut self.streams {
             let effects = &mut self.effects;
+            // A stream that is known to be live elsewhere is only a letter away.
+            let subscribed = matches!(&stream.role, Role::Mirror(m) if m.next_number.is_none());
+            let patience_ms = if subscribed { OPENING_MS } else { 0 };
             stream.waiting.retain(|waiting| {
-                let over = waiting.until <= now;
+                let over = waiting.until + patience_ms <= now;
                 if over {
                     effects.push(Effect::NotFound {
                         player: waiting.player,
@@ -387,3 +390,7 @@ impl Mirror {
         }
     }
 }
+
+/// How much longer than `--play-wait` players wait for a snapshot that has been asked for: another
+/// worker that does not answer for this long is in trouble.
+const OPENING_MS: u64 = 5_000;

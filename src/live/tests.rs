@@ -373,6 +373,17 @@ fn who_waits_too_long_is_told_that_there_is_no_such_stream() {
 }
 
 #[test]
+fn a_stream_that_is_live_elsewhere_is_waited_for_though_the_wait_is_over() {
+    let mut pair = Pair::new();
+    pair.publish(0, 1, 0);
+    pair.play(1, 2, 0);
+    pair.tick(1, 3_000);
+    assert!(pair.workers[1].take_effects().is_empty(), "a letter away");
+    pair.deliver(3_000);
+    assert!(started(&pair.workers[1].take_effects()).is_some());
+}
+
+#[test]
 fn kinds_of_frames_are_what_their_bytes_say() {
     assert_eq!(key(0).traits().lane.kind(), Kind::Video);
     assert!(key(0).tag().unwrap().is_key() && !inter(0).tag().unwrap().is_key());

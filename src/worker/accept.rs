@@ -77,6 +77,10 @@ impl Listeners {
 
     /// The next waiting connection.
     pub(super) fn accept(&mut self) -> Result<(TcpStream, SocketAddr), Stopped> {
+        // Each in turn: a rush for one address must not starve the others.
+        if !self.sockets.is_empty() {
+            self.sockets.rotate_left(1);
+        }
         for socket in &self.sockets {
             loop {
                 match socket.accept() {

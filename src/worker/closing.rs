@@ -73,6 +73,7 @@ impl Worker {
                 if matches!(conn.phase, Phase::Dead { .. }) {
                     self.dead.push(id);
                 }
+                self.rearm(id);
             }
             Phase::Open => self.end_plays(id, now),
             Phase::Lingering { .. } | Phase::Dead { .. } => {}

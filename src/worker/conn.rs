@@ -3,11 +3,12 @@
 //! Invariants: bytes leave through `flush` only; a connection ends for exactly one
 //! [`CloseReason`], the first that was given; `roles` holds a message stream at most once.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read};
 use std::net::{Shutdown, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mio::net::TcpStream;
+use socket2::SockRef;
 use thiserror::Error;
 
 use crate::config::PlayerClock;
@@ -367,7 +368,7 @@ impl Conn {
                 debug_assert!(false, "[{}] is served frames of nothing", self.id);
                 return Ok(Flushed::Clean);
             }
-            let written = match self.socket.write_vectored(gather.slices()) {
+            let written = match send(&self.socket, gather.slices()) {
                 Ok(written) => written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -469,6 +470,15 @@ impl Conn {
 /// for more.
 pub(super) fn contain<T>(work: impl FnOnce() -> T) -> Result<T, CloseReason> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| CloseReason::Panicked)
+}
+
+/// One write. `sendmsg` and `send` spare the file layer that `writev` goes through.
+fn send(socket: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    let socket = SockRef::from(socket);
+    match slices {
+        [one] => socket.send(one),
+        many => socket.send_vectored(many),
+    }
 }
 
 fn playback_at(roles: &[(u32, Role)], place: usize) -> Option<&Playback> {

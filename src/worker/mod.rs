@@ -189,10 +189,10 @@ impl Worker {
             self.poll_events(&mut events);
             let now = self.now();
             self.report.turns += 1;
+            self.read_ready(now);
             for event in &events {
                 self.note(event, now);
             }
-            self.read_ready(now);
             self.accept_ready(now);
             self.take_mail(now);
             self.fire_timers(now);
@@ -261,11 +261,15 @@ impl Worker {
                 };
                 conn.readable |= event.is_readable() || event.is_error();
                 conn.read_closed |= event.is_read_closed() || event.is_error();
+                // Who used up its budget has had its read this turn.
+                let may_read = !conn.read_queued;
                 if event.is_writable() && !conn.writable {
                     conn.writable = true;
                     self.queue_flush(id);
                 }
-                self.read(id, now);
+                if may_read {
+                    self.read(id, now);
+                }
             }
         }
     }
@@ -490,14 +494,14 @@ impl Worker {
         self.report.bytes_out += conn.counters.bytes_out - before;
         match flushed {
             Ok(Flushed::Clean) => self.flushed_clean(id, now),
-            Ok(Flushed::Blocked) => {}
+            // A stall has begun. Bytes that went out only put deadlines off.
+            Ok(Flushed::Blocked) => self.rearm(id),
             Ok(Flushed::More) => self.queue_flush(id),
             Err(error) => {
                 conn.cut(CloseReason::Io(error.kind()));
                 self.dead.push(id);
             }
         }
-        self.rearm(id);
     }
 }
 

@@ -297,11 +297,12 @@ impl Worker {
         let Some(role) = conn.take_role(player.stream_id) else {
             return;
         };
-        let name = conn
-            .last_role
-            .as_ref()
-            .map(|(_, name)| name.to_string())
-            .unwrap_or_default();
+        let name = match &role {
+            Role::Waiting { stream } => self.live.stream(*stream).map(|s| s.name().to_string()),
+            Role::Publishing { .. } | Role::Playing(_) => None,
+        };
+        let last = conn.last_role.as_ref().map(|(_, name)| name.to_string());
+        let name = name.or(last).unwrap_or_default();
         let text = format!("Nobody is publishing \"{name}\" right now.");
         let refusal = Refusal::new(code::STREAM_NOT_FOUND, text);
         conn.session.refuse_play(player.stream_id, &refusal);
