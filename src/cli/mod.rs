@@ -115,7 +115,7 @@ pub struct Flags {
 
     /// Whether the kernel may gather a player's small writes until an acknowledgement comes
     #[arg(long, env = "CORECAST_NAGLE", value_name = "RULE", help_heading = PLAY)]
-    #[arg(value_enum, default_value = "auto")]
+    #[arg(value_enum, default_value = "off")]
     pub nagle: Nagle,
 
     /// What a player's timestamps count from: the publisher's zero, or the player's first frame
@@ -349,7 +349,7 @@ choices!(Multitrack {
 });
 choices!(Nagle {
     Auto = "auto", "On a worker with more than 100 players";
-    On = "on", "Always: a third less CPU, up to a round trip more delay";
+    On = "on", "Always: fewer packets, up to a round trip more delay";
     Off = "off", "Never: TCP_NODELAY";
 });
 choices!(PlayerClock {

@@ -4,9 +4,9 @@
 //! who has not asked for anything yet are always sent to at once.
 //!
 //! Small writes cost the kernel most of what a player costs at all. With few players that does not
-//! matter and the delay does; with many it is the other way round, so `auto` looks at the worker's
-//! number of players, with room between the two thresholds so that one player more or less does
-//! not flip it.
+//! matter and the delay does; with many it may be the other way round, so `auto` looks at the
+//! worker's number of players, with room between the two thresholds so that one player more or
+//! less does not flip it. How much it saves depends on how late acknowledgements come.
 
 use crate::config::Nagle;
 use crate::worker::Worker;
