@@ -261,8 +261,8 @@ pub enum PlayerClock {
 }
 
 /// Whether the kernel may hold the small tail of a player's write until what is in flight has been
-/// acknowledged (Nagle's algorithm): fewer packets where acknowledgements come late, at most a round
-/// trip more delay. No gain over loopback, whose acknowledgements come at once.
+/// acknowledged (Nagle's algorithm): fewer packets where acknowledgements come late, at most a
+/// round trip more delay. No gain over loopback, whose acknowledgements come at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nagle {
     /// On workers with many players.
