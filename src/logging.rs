@@ -5,7 +5,7 @@
 
 use std::backtrace::Backtrace;
 use std::fmt::{self, Write as _};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::panic::PanicHookInfo;
 use std::thread;
 
@@ -99,7 +99,7 @@ fn tell_panic(format: LogFormat, panic: &PanicHookInfo<'_>) {
     match format {
         LogFormat::Text => {
             log::error!("panic in {thread} at {place}: {message}");
-            eprintln!("{backtrace}");
+            let _ = writeln!(io::stderr(), "{backtrace}");
         }
         LogFormat::Json => {
             log::error!("panic in {thread} at {place}: {message}; backtrace: {backtrace}");

@@ -43,7 +43,7 @@ fn settings(flags: Flags) -> anyhow::Result<Config> {
 }
 
 fn refuse(error: &anyhow::Error, code: ExitCode) -> ExitCode {
-    eprintln!("corecast: {error:#}");
+    let _ = writeln!(io::stderr(), "corecast: {error:#}");
     code
 }
 

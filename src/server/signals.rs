@@ -3,6 +3,7 @@
 //! Invariant: the process ends within `--drain` plus `DRAIN_SLACK` of the first signal and within
 //! `CUT_SLACK` of the second, whatever the workers do (RELIABILITY F1).
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,7 +26,8 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
     let mut server = Server::start(config)?;
     let text = banner::banner(server.config(), server.addresses(), server.pins());
     if format == LogFormat::Text {
-        eprintln!("{text}");
+        // A full disk behind stderr must not keep a server from its work.
+        let _ = writeln!(io::stderr(), "{text}");
     }
     if let Some(signal) = signals.forever().next() {
         log::info!(

@@ -96,6 +96,8 @@ pub struct Worker {
     players: Vec<PlayerId>,
     due: Vec<ConnId>,
     next_tick: Millis,
+    /// No further warning that the worker is full before this time.
+    next_warning: Millis,
     /// When a stream that gathers wants to be flushed.
     merge_due: Millis,
     started: Instant,
@@ -171,6 +173,7 @@ impl Worker {
             players: Vec::new(),
             due: Vec::new(),
             next_tick: Millis(0),
+            next_warning: Millis(0),
             merge_due: Millis::NEVER,
             started: seed.started,
             seed: seed.seed,
@@ -351,6 +354,7 @@ impl Worker {
         }
         for _ in 0..ACCEPTS_MAX {
             if self.conns.len() >= self.connections_max {
+                self.warn_full(now);
                 self.listeners.retry_later(now);
                 return;
             }
@@ -389,6 +393,22 @@ impl Worker {
         }
         self.report.accepted += 1;
         self.rearm(id);
+    }
+
+    /// Newcomers wait in the kernel's queue: the operator should know why, but not ten times a
+    /// second.
+    fn warn_full(&mut self, now: Millis) {
+        if now < self.next_warning {
+            return;
+        }
+        self.next_warning = now + WARNING_MS;
+        log::warn!(
+            "worker {} has {} connections, its share of --max-connections {}: newcomers wait; \
+             raise --max-connections or the limit of open files",
+            self.port.me().0,
+            self.conns.len(),
+            self.config.max_connections,
+        );
     }
 
     /// A seed for one handshake's filler, which needs no secrecy (PROTOCOL H-07): the worker's seed
@@ -520,6 +540,9 @@ const EVENTS_MAX: usize = 1_024;
 
 /// How often streams look at their clocks, in ms.
 const TICK_MS: u64 = 100;
+
+/// How often to say that the worker is full, in ms.
+const WARNING_MS: u64 = 10_000;
 
 /// How soon to offer mail again to a full inbox: no bell tells when there is room.
 const BACKED_UP_MS: u64 = 2;

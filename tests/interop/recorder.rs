@@ -1,4 +1,4 @@
-//! The README's recorder: `ffmpeg -i rtmp://… -c copy show.mkv` on a stream that is on the air.
+//! The README's recorder, `ffmpeg -i rtmp://… -c copy FILE`, on a stream that is on the air.
 //!
 //! Invariant: a late joiner sees the streams that are there and no others. Metadata with any time
 //! but 0 is a subtitle stream to ffmpeg, and Matroska then waits for its packets for ever.
@@ -18,7 +18,7 @@ fn a_recorder_that_joins_late_sees_two_streams_and_ends_with_the_show() {
     if !ready() || is_reference() {
         return;
     }
-    for recorder in [Tool::Ffmpeg, Tool::FfmpegNew] {
+    for (recorder, file) in [(Tool::Ffmpeg, "show.mkv"), (Tool::FfmpegNew, "show.ts")] {
         let dir = fresh_dir(&format!("recorder_{recorder:?}"));
         let server = Server::start(&dir, &[]);
         let url = format!("rtmp://127.0.0.1:{}/live/cam", server.port);
@@ -29,7 +29,7 @@ fn a_recorder_that_joins_late_sees_two_streams_and_ends_with_the_show() {
             .args(["-map", "0", "-c", "copy", "-f", "flv", &url]);
         let mut publisher = Child::start("publisher", &dir, &mut publish);
         sleep(JOIN_AFTER);
-        let show = dir.join("show.mkv");
+        let show = dir.join(file);
         let mut record = recorder.command();
         record
             .args(["-v", "warning", "-y", "-i", &url, "-c", "copy"])
