@@ -90,9 +90,14 @@ impl Recording {
             } else if !line.starts_with('#') {
                 let fields: Vec<&str> = line.split(',').map(str::trim).collect();
                 // stream, dts, pts, duration, size, hash; side data may follow
-                let [index, dts, _, _, _, hash, ..] = fields[..] else {
+                let [index, dts, _, _, size, hash, ..] = fields[..] else {
                     continue;
                 };
+                // ffmpeg's way to hand on the setup of an enhanced track that comes first in a
+                // file; nobody sent it.
+                if size == "0" {
+                    continue;
+                }
                 let dts_ms = dts.parse().expect("dts in milliseconds");
                 track(&mut all, index).packets.push(Packet {
                     dts_ms,
