@@ -15,8 +15,8 @@
 //! | `token` | poll tokens |
 //!
 //! Invariants: only `flush` writes to sockets; a connection that owes bytes stands in the flush
-//! queue, or waits for a writable edge; the clock is read before the poll, for its timeout, and once
-//! behind it, for the whole turn. Nothing here blocks but the poll.
+//! queue, or waits for a writable edge; the clock is read before the poll, for its timeout, and
+//! once behind it, for the whole turn. Nothing here blocks but the poll.
 
 mod accept;
 mod closing;
