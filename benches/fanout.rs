@@ -95,6 +95,7 @@ impl Stage {
                 .iter()
                 .map(|slice| slice.len())
                 .sum();
+            drop(gather);
             cursor.advance(source, bytes);
             sum += bytes;
         }

@@ -441,6 +441,7 @@ mod tests {
             let slices = gather.slices().iter();
             let mut bytes: Vec<u8> = slices.flat_map(|slice| slice.to_vec()).collect();
             bytes.truncate(budget);
+            drop(gather);
             cursor.advance(source, bytes.len());
             control.append(&mut bytes);
             let mut input = control.as_slice();

@@ -32,8 +32,11 @@ pub struct Stream {
     /// The directory knows that this worker wants the stream.
     pub(super) registered: bool,
     pub(super) tally: Option<Arc<Tally>>,
-    /// New frames since the last flush.
+    /// New frames since its players were last taken for serving.
     pub(super) dirty: bool,
+    /// Its players are being served, which may take several turns; what comes meanwhile is for the
+    /// next time.
+    pub(super) serving: bool,
     /// No flush before this time (`--merge-ms`).
     pub(super) flush_at: Millis,
 }
@@ -108,6 +111,7 @@ impl Stream {
             registered: false,
             tally: None,
             dirty: false,
+            serving: false,
             flush_at: Millis(0),
         }
     }

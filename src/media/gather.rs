@@ -5,11 +5,12 @@
 
 use std::io::IoSlice;
 
+use arrayvec::ArrayVec;
+
 /// Up to [`Gather::SLICES_MAX`] byte slices for one vectored write. Lives on the stack.
 #[derive(Debug)]
 pub struct Gather<'a> {
-    slices: [IoSlice<'a>; SLICES_MAX],
-    len: usize,
+    slices: ArrayVec<IoSlice<'a>, SLICES_MAX>,
     bytes: usize,
 }
 
@@ -25,8 +26,7 @@ impl<'a> Gather<'a> {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            slices: [IoSlice::new(&[]); Self::SLICES_MAX],
-            len: 0,
+            slices: ArrayVec::new(),
             bytes: 0,
         }
     }
@@ -37,21 +37,17 @@ impl<'a> Gather<'a> {
         if bytes.is_empty() {
             return true;
         }
-        match self.slices.get_mut(self.len) {
-            Some(slot) => {
-                *slot = IoSlice::new(bytes);
-                self.len += 1;
-                self.bytes += bytes.len();
-                true
-            }
-            None => false,
+        let is_held = self.slices.try_push(IoSlice::new(bytes)).is_ok();
+        if is_held {
+            self.bytes += bytes.len();
         }
+        is_held
     }
 
     /// Nothing more should be added.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.len == Self::SLICES_MAX || self.bytes >= Self::BYTES_MAX
+        self.slices.is_full() || self.bytes >= Self::BYTES_MAX
     }
 
     /// Sum of all slices, in bytes.
@@ -63,7 +59,7 @@ impl<'a> Gather<'a> {
     /// The slices, in order.
     #[must_use]
     pub fn slices(&self) -> &[IoSlice<'a>] {
-        self.slices.get(..self.len).unwrap_or_default()
+        &self.slices
     }
 }
 

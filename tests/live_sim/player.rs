@@ -134,6 +134,7 @@ impl Player {
                 left -= taken;
             }
             let from_control = written.min(ahead);
+            drop(gather);
             self.control.drain(..from_control);
             cursor.advance(source, written - from_control);
             if written < owed {

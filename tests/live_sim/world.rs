@@ -246,11 +246,17 @@ impl World {
 
     /// Asks a worker who has news; streams that gather (`--merge-ms`) say when to ask again.
     pub fn wake(&mut self, place: usize) {
-        let mut dirty = Vec::new();
-        self.due[place] = self.workers[place].drain_dirty(self.now, &mut dirty);
-        for id in dirty {
-            if let Some(player) = self.players.iter_mut().find(|p| p.id == id) {
-                player.ready = true;
+        let mut due = Vec::new();
+        let live = &mut self.workers[place];
+        self.due[place] = live.take_due(self.now, &mut due);
+        for stream in due {
+            let mut dirty = Vec::new();
+            live.players_after(stream, None, usize::MAX, &mut dirty);
+            live.served(stream);
+            for id in dirty {
+                if let Some(player) = self.players.iter_mut().find(|p| p.id == id) {
+                    player.ready = true;
+                }
             }
         }
     }

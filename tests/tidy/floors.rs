@@ -182,6 +182,7 @@ const CRATES: [(&str, &[&str]); 16] = [
         "ring",
         &["rtmp/handshake*", "worker", "server", "main", "bin"],
     ),
+    ("arrayvec", &["media"]),
     ("slab", &["live", "worker"]),
     ("crossbeam_channel", &["mesh"]),
     ("mio", &["mesh", "worker", "server", "load", "bin"]),
