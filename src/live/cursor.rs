@@ -1,8 +1,9 @@
 //! `Cursor`: a player's place in a log.
 //!
 //! Invariants: a frame once begun is finished (`partial` keeps it alive past eviction), so the byte
-//! stream stays valid; headers go out before the first frame after a join or a skip (PROTOCOL
-//! G-14); after a skip video resumes at a join point only (G-13).
+//! stream stays valid; before every frame the player has the headers that are valid there (PROTOCOL
+//! G-14), and never the same ones again (RELIABILITY D3); after a skip video resumes at a join point
+//! only (G-13).
 //!
 //! One flush is `prepare`, `gather`, `advance`; `prepare` must precede `gather`, and `advance`
 //! takes what the socket took of that very gather.
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use crate::config::GopCache;
 use crate::ids::Seq;
 use crate::live::Log;
-use crate::media::{Frame, Gather, Headers, Lane, Stamp, Taste};
+use crate::media::{Frame, Gather, Headers, Known, Lane, Stamp, Taste};
 use crate::time::Millis;
 
 /// A player's place. See the module head.
@@ -22,7 +23,7 @@ pub struct Cursor {
     next: Seq,
     /// The frame cut by a short write.
     partial: Option<Partial>,
-    /// Headers are due before the next frame.
+    /// Headers that are valid at the next frame and that the player does not know are due before it.
     fresh: bool,
     gate: Gate,
     audio: bool,
@@ -30,6 +31,8 @@ pub struct Cursor {
     stamp: Stamp,
     /// The player's clock starts at its first frame (`--player-clock zero`), not yet sent.
     zero_at_first: bool,
+    /// The headers it has been sent, or has been begun to be sent.
+    known: Known,
 }
 
 /// What video may pass.
@@ -93,6 +96,7 @@ impl Cursor {
                 base_ms: 0,
             },
             zero_at_first: false,
+            known: Known::default(),
         }
     }
 
@@ -114,6 +118,7 @@ impl Cursor {
 
     /// receiveAudio, receiveVideo (C-73). Switching video on waits for a join point.
     pub fn receive(&mut self, audio: Option<bool>, video: Option<bool>) {
+        self.fresh |= audio == Some(true) && !self.audio;
         self.audio = audio.unwrap_or(self.audio);
         if video == Some(true) && !self.video {
             self.gate = Gate::Key;
@@ -136,15 +141,7 @@ impl Cursor {
             return 0;
         }
         let lost = self.skip(source.log, limits, now);
-        let mut walk = self.walk(source);
-        let first = walk
-            .next()
-            .map(|owed| (owed.seq, owed.frame.timestamp_ms()));
-        (self.next, self.gate) = match first {
-            Some((seq, _)) => (seq, walk.gate_before),
-            None => (Seq(walk.seq), walk.gate),
-        };
-        if let Some((seq, timestamp_ms)) = first
+        if let Some((seq, timestamp_ms)) = self.step(source)
             && self.fresh
         {
             let headers = source
@@ -154,10 +151,26 @@ impl Cursor {
             if std::mem::take(&mut self.zero_at_first) {
                 self.stamp.base_ms = timestamp_ms;
             }
-            headers.write(source.taste, timestamp_ms, self.stamp, control);
+            let (taste, known) = (source.taste, &mut self.known);
+            headers.write(taste, known, timestamp_ms, self.stamp, control);
             self.fresh = false;
+            // What was owed may be one of those.
+            self.step(source);
         }
         lost
+    }
+
+    /// Steps over what the player does not get. Place and time of the frame it gets next.
+    fn step(&mut self, source: Source<'_>) -> Option<(Seq, u64)> {
+        let mut walk = self.walk(source);
+        let first = walk
+            .next()
+            .map(|owed| (owed.seq, owed.frame.timestamp_ms()));
+        (self.next, self.gate) = match first {
+            Some((seq, _)) => (seq, walk.gate_before),
+            None => (Seq(walk.seq), walk.gate),
+        };
+        first
     }
 
     fn skip(&mut self, log: &Log, limits: LagLimits, now: Millis) -> u64 {
@@ -293,15 +306,20 @@ impl Cursor {
             }
             written -= len;
         }
+        if let Some(seen) = walk.seen {
+            self.known = *seen;
+        }
         // After the still picture: headers may have passed between it and the live edge (G-14).
         self.fresh |= self.gate == Gate::Still && place.1 == Gate::Key;
         (self.next, self.gate) = place;
         self.partial = cut;
     }
 
-    fn walk<'a>(&self, source: Source<'a>) -> Walk<'a> {
+    fn walk<'a>(&'a self, source: Source<'a>) -> Walk<'a> {
         Walk {
             source,
+            known: &self.known,
+            seen: None,
             seq: self.next.0,
             gate: self.gate,
             gate_before: self.gate,
@@ -325,6 +343,9 @@ impl Partial {
 /// frame last yielded.
 struct Walk<'a> {
     source: Source<'a>,
+    /// The headers the player has at the walk's start, and, once it is others, at its end.
+    known: &'a Known,
+    seen: Option<Box<Known>>,
     seq: u64,
     gate: Gate,
     gate_before: Gate,
@@ -353,6 +374,9 @@ impl<'a> Iterator for Walk<'a> {
             let Some(frame) = self.source.taste.choose(whole) else {
                 continue;
             };
+            if frame.is_news() && !self.learn(frame) {
+                continue;
+            }
             if self.gate == Gate::Still && whole.traits().join {
                 let head = self.source.log.head().0.max(self.seq);
                 // A picture at the live edge is no still: what follows belongs to it.
@@ -367,6 +391,19 @@ impl<'a> Iterator for Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// Whether the player gets a frame with headers: not if it knows them all.
+    #[cold]
+    fn learn(&mut self, frame: &Frame) -> bool {
+        if self.seen.as_deref().unwrap_or(self.known).covers(frame) {
+            return frame.is_bare();
+        }
+        let seen = self
+            .seen
+            .get_or_insert_with(|| Box::new(self.known.clone()));
+        seen.note(frame);
+        true
+    }
+
     fn passes(&mut self, frame: &Frame) -> bool {
         let traits = frame.traits();
         if traits.header {
