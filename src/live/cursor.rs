@@ -266,15 +266,14 @@ impl Cursor {
 
     /// Every frame owed, the cut one first, in the form it is sent. Headers that have become due
     /// behind a cut frame are for the next `prepare`: nothing may go ahead of them.
-    fn owed<'a>(&'a self, source: Source<'a>) -> impl Iterator<Item = &'a Frame> {
+    fn owed<'a>(&'a self, source: Source<'a>) -> Pending<'a> {
         let cut = self.partial.as_ref().and_then(Partial::form);
-        let rest = if self.fresh && cut.is_some() {
-            None
-        } else {
-            Some(self.walk(source))
-        };
-        cut.into_iter()
-            .chain(rest.into_iter().flatten().map(|owed| owed.frame))
+        let walk = self.walk(source);
+        Pending {
+            only_cut: self.fresh && cut.is_some(),
+            cut,
+            walk,
+        }
     }
 
     /// Takes note that the socket took `written` bytes of the last gather.
@@ -353,6 +352,13 @@ struct Walk<'a> {
     video: bool,
 }
 
+/// What a player is owed: the rest of a frame that was cut, then the frames of a walk.
+struct Pending<'a> {
+    cut: Option<&'a Frame>,
+    only_cut: bool,
+    walk: Walk<'a>,
+}
+
 struct Owed<'a> {
     seq: Seq,
     frame: &'a Frame,
@@ -386,6 +392,18 @@ impl<'a> Iterator for Walk<'a> {
             }
             let plain = !std::ptr::eq(frame, Arc::as_ref(whole));
             return Some(Owed { seq, frame, plain });
+        }
+    }
+}
+
+impl<'a> Iterator for Pending<'a> {
+    type Item = &'a Frame;
+
+    fn next(&mut self) -> Option<&'a Frame> {
+        match self.cut.take() {
+            None if self.only_cut => None,
+            None => self.walk.next().map(|owed| owed.frame),
+            cut => cut,
         }
     }
 }
