@@ -155,12 +155,14 @@ impl Encoder {
             self.gop_left = self.gop_max;
         }
         self.due.push_back(Due::Audio);
-        self.calm = if self.style == Style::AudioOnly {
+        let messages = if self.style == Style::AudioOnly {
             130
         } else {
             12
         };
-        self.calm
+        // One is counted down before each message.
+        self.calm = messages + 1;
+        messages
     }
 
     pub fn next(&mut self, dice: &mut Dice, now: u64) -> Message {
