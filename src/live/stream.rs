@@ -146,10 +146,10 @@ impl Stream {
         self.tally.as_ref()
     }
 
-    /// Appends a frame to the log and takes note of it if it is a header.
+    /// Appends a frame to the log and takes note of it if it changes what joiners need.
     pub(super) fn push(&mut self, frame: Arc<Frame>, now: Millis) -> Seq {
         let seq = self.log.push(Arc::clone(&frame), &self.headers, now);
-        if frame.traits().header {
+        if frame.traits().header || frame.is_bare() {
             Arc::make_mut(&mut self.headers).note(&frame);
         }
         seq
