@@ -29,6 +29,8 @@ pub struct Frame {
     more: [u8; MORE_MAX],
     more_len: u8,
     chunk_size: u32,
+    /// Fmt 3 heads on the wire: every player asks for the length, with each message.
+    separators: u32,
     timestamp_ms: u64,
     traits: Traits,
     tag: Option<Tag>,
@@ -163,6 +165,7 @@ impl Frame {
             more,
             more_len: u8::try_from(separator.len().min(MORE_MAX)).unwrap_or(0),
             chunk_size,
+            separators: len.saturating_sub(1) / chunk_size.max(1),
             timestamp_ms,
             traits,
             tag,
@@ -263,7 +266,7 @@ impl Frame {
     #[must_use]
     pub fn wire_len(&self, stamp: Stamp) -> usize {
         let payload = self.payload().len();
-        let separators = payload.saturating_sub(1) / self.chunk_bytes();
+        let separators = usize::try_from(self.separators).unwrap_or(usize::MAX);
         let (head, more) = self.head_lens(stamp);
         head + payload + separators * more
     }
