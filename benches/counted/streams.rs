@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use corecast::config::Config;
-use corecast::ids::{Run, StreamName, StreamRef, WorkerId};
+use corecast::ids::{PlayerId, Run, StreamName, StreamRef, WorkerId};
 use corecast::live::{Directory, Live, Log, Mail, Policy, Settings};
 use corecast::media::Headers;
 use corecast::mesh::{Mesh, Port};
@@ -102,7 +102,7 @@ fn append(players: u32) -> Work {
         for message in second.drain(..) {
             let now = pair.append(message);
             dirty.clear();
-            pair.live[0].drain_dirty(now, &mut dirty);
+            serve(&mut pair.live[0], now, &mut dirty);
         }
     };
     metered(&mut work);
@@ -143,7 +143,7 @@ fn crossing() -> Work {
             let now = pair.append(message);
             pair.deliver(now);
             dirty.clear();
-            pair.live[1].drain_dirty(now, &mut dirty);
+            serve(&mut pair.live[1], now, &mut dirty);
         }
     };
     metered(&mut work);
@@ -203,7 +203,7 @@ impl Pair {
             let now = self.append(piece.message());
             self.deliver(now);
             for live in &mut self.live {
-                live.drain_dirty(now, &mut Vec::new());
+                serve(live, now, &mut Vec::new());
             }
         }
         second.iter().map(Piece::message).collect()
@@ -238,3 +238,13 @@ impl Pair {
 
 const PLAYERS: u32 = 1_000;
 const LETTERS: usize = 100;
+
+/// One whole pass over every stream with news, without the writing.
+fn serve(live: &mut Live, now: Millis, players: &mut Vec<PlayerId>) {
+    let mut due = Vec::new();
+    live.take_due(now, &mut due);
+    for stream in due {
+        live.players_after(stream, None, usize::MAX, players);
+        live.served(stream);
+    }
+}
