@@ -32,6 +32,9 @@ impl fmt::Display for Progress<'_> {
             let mib = second.server.rss_bytes >> 20;
             write!(f, ", server {:.0}% {mib} MiB", second.cpu_percent())?;
         }
+        if second.idle > 0 {
+            write!(f, ", {} idle", second.idle)?;
+        }
         if second.stalls + second.gone > 0 {
             write!(f, ", {} stalls, {} gone", second.stalls, second.gone)?;
         }
@@ -49,12 +52,23 @@ impl fmt::Display for Table<'_> {
         self.joins(f)?;
         self.steady(f)?;
         row(f, "stalls", format_args!("{}", report.stalls))?;
-        let (checked, compared) = (report.checked, report.compared);
+        let (checked, verifying) = (report.checked, report.verifying);
         row(
             f,
             "checked",
-            format_args!("{checked} messages bit by bit, {compared} players by their bytes"),
+            format_args!("{checked} messages bit by bit, all that {verifying} players got"),
         )?;
+        if report.counting() > 0 {
+            let (counting, compared) = (report.counting(), report.compared);
+            row(
+                f,
+                "counted",
+                format_args!(
+                    "the bytes of {counting} players, {compared} of them compared (blind to \
+                     changed bits and order)"
+                ),
+            )?;
+        }
         if report.losses.is_empty() {
             row(f, "losses", format_args!("none"))?;
         }
@@ -67,14 +81,7 @@ impl fmt::Display for Table<'_> {
         for doubt in report.doubts() {
             row(f, "note", format_args!("{doubt}"))?;
         }
-        let verdict = if report.passed() {
-            "every player got everything"
-        } else if report.steady.length_ms == 0 {
-            "NOT PASSED: the run never came to its measured window"
-        } else {
-            "NOT PASSED: not every player got everything"
-        };
-        row(f, "verdict", format_args!("{verdict}"))
+        row(f, "verdict", format_args!("{}", report.verdict()))
     }
 }
 
@@ -102,6 +109,15 @@ impl Table<'_> {
             let (joined, wanted) = (report.storm_joined, report.storm_wanted);
             row(f, "storm", format_args!("{joined} of {wanted} joined"))?;
             row(f, key, format_args!("{}", Shown(&report.storm_keys)))?;
+        }
+        if report.idle_wanted > 0 {
+            let (connected, held) = (report.idle_connected, report.idle_held);
+            let wanted = report.idle_wanted;
+            row(
+                f,
+                "idle connections",
+                format_args!("{connected} of {wanted} accepted, {held} kept to the end"),
+            )?;
         }
         Ok(())
     }
@@ -152,7 +168,12 @@ impl Table<'_> {
                 row(
                     f,
                     "server's memory",
-                    format_args!("{:.1} MiB resident", mib(server.rss_bytes)),
+                    format_args!(
+                        "{:.1} MiB resident, {:.1} kB more for each of {} connections",
+                        mib(server.rss_bytes),
+                        self.0.rss_per_connection() as f64 / 1_000.0,
+                        steady.connections
+                    ),
                 )?;
                 row(
                     f,
