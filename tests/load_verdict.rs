@@ -114,8 +114,9 @@ const ALL: [Fault; 14] = [
     CUT_PUBLISHER,
 ];
 /// Of one that counts bytes.
-const BYTES: [Fault; 12] = [
+const BYTES: [Fault; 13] = [
     Fault::None,
+    Fault::AwaitKey,
     Fault::Drop(Kind::Video),
     Fault::Drop(Kind::Audio),
     Fault::Repeat,
@@ -159,10 +160,12 @@ fn runs() -> &'static [Run] {
 fn run(server: &TestServer, n: usize, reads: Reads, fault: Fault) -> Run {
     // The publisher comes first, the players next; the storm comes when those are there, and
     // never reads everything.
-    let (flags, victim) = match reads {
-        Reads::All => (["--players=2", "--verify=all"], 1),
-        Reads::Bytes => (["--players=1", "--storm=1"], 2),
-        Reads::Alone => (["--players=2", "--verify=0"], 1),
+    let (flags, victim) = match (reads, fault) {
+        (Reads::All, _) => (["--players=2", "--verify=all"], 1),
+        // Here the one that suffers is the one that reads everything.
+        (Reads::Bytes, Fault::AwaitKey) => (["--players=1", "--storm=1"], 1),
+        (Reads::Bytes, _) => (["--players=1", "--storm=1"], 2),
+        (Reads::Alone, _) => (["--players=2", "--verify=0"], 1),
     };
     let stall = match fault {
         Fault::Stall(_) => ["--stall=200ms", "--duration=1500ms"],
@@ -212,6 +215,14 @@ fn a_relay_that_does_nothing_wrong_passes_and_the_report_says_who_read_how() {
     assert_eq!(bytes.report["compared_players"], 1);
     let said = "the bytes of 1 players, 1 of them compared";
     assert!(bytes.table.contains(said), "{}", bytes.table);
+}
+
+#[test]
+fn a_server_that_sends_sounds_while_it_waits_for_a_key_frame_is_compared_all_the_same() {
+    let run = Run::of(Reads::Bytes, Fault::AwaitKey);
+    assert_eq!(run.struck, 1);
+    run.passes();
+    assert_eq!(run.report["compared_players"], 1);
 }
 
 #[test]

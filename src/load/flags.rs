@@ -275,16 +275,16 @@ pub enum BadFlag {
 }
 
 const AFTER_HELP: &str = "\
-Exit code: 0 if every player got everything and no connection was lost or stalled, 1 if not or if
-that cannot be told, 2 if the run could not begin.
+Exit code: 0 if every player got everything and no connection was lost or stalled, 1 if not or
+if that cannot be told, 2 if the run could not begin.
 
-Players that read everything (--verify) find a message that is missing, repeated, changed in any bit,
-out of order or of another stream, a missing or changed header, a start without a key frame, and a
-timestamp that falls. The others do so up to their first key frame. From there they only
+Players that read everything (--verify) find a message that is missing, repeated, changed in any
+bit, out of order or of another stream, a missing or changed header, a start without a key frame,
+and a timestamp that falls. The others do so up to their first key frame. From there they only
 count bytes, and are compared with a player of their stream that reads everything: they find whole
-messages missing or too many (of 90 bytes or more), stalls, and the end of a connection. They are blind
-to changed bits, to the order of messages and to timestamps. The report says how many players did
-which; one that counts and can be compared with none fails the run.
+messages missing or too many (of 90 bytes or more), stalls, and the end of a connection. They are
+blind to changed bits, to the order of messages and to timestamps. The report says how many players
+did which; one that counts and can be compared with none fails the run.
 
 One stream, many players:  corecast-load rtmp://127.0.0.1/live/load --players 1000
 Many streams:              … --publishers 200 --players 10

@@ -348,7 +348,8 @@ impl Player {
         let is_comparable = !ctx.verifies || seen.number.is_none_or(|number| line.is_read(number));
         if self.verify {
             ctx.gauges.checked += 1;
-            if let Some(number) = seen.number {
+            // Some servers send sounds while they wait for a key frame: no row begins there.
+            if let Some(number) = seen.number.filter(|_| self.has_key) {
                 talk.wire.push(number, talk.bytes);
                 line.read(number);
             }

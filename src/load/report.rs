@@ -214,7 +214,8 @@ impl Report {
                 late.p99_us / 1_000
             ));
         }
-        if self.uncompared > 0 {
+        // Otherwise this is the verdict.
+        if self.uncompared > 0 && !self.is_whole() {
             doubts.push(self.unknown());
         }
         doubts

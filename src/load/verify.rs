@@ -284,8 +284,8 @@ impl Verifier {
         let Some((own, number)) = known else {
             return Identity::Changed { which: None, at: 0 };
         };
-        self.shift_ms
-            .get_or_insert(message.timestamp.wrapping_sub(tape.timestamp_ms(number)));
+        let shift_ms = message.timestamp.wrapping_sub(tape.timestamp_ms(number));
+        self.shift_ms.get_or_insert(shift_ms);
         Identity::Known(Which {
             own,
             number,
@@ -324,7 +324,8 @@ impl Verifier {
             .collect();
         let timely = alike.iter().find(|own| is_timely(own));
         let late = alike.iter().find(|own| **own == due || lane.lacks(**own));
-        timely.or(late).or(alike.first()).copied()
+        let nearest = alike.first();
+        timely.or(late).or(nearest).copied()
     }
 
     /// Puts a message where it belongs. `false`: it is not its turn.

@@ -33,6 +33,9 @@ pub enum Fault {
     DropHeader(Kind),
     /// All is left out from the first frame to the first key frame.
     LateStart,
+    /// No fault: pictures are left out up to the second key frame, and sounds are not, as a server
+    /// without a cache does it.
+    AwaitKey,
     /// The timestamp is 300 ms too low.
     TimeBack,
     /// A picture changes places with whatever comes next.
@@ -251,6 +254,8 @@ struct Editor {
     /// It was done just now.
     struck: bool,
     pictures: u32,
+    /// Key frames among them, as far as anybody counts.
+    keys: u32,
     /// A picture that must wait for the next message, or for the next picture.
     held: Option<Message>,
 }
@@ -261,6 +266,7 @@ impl Editor {
             fault,
             struck: false,
             pictures: 0,
+            keys: 0,
             held: None,
         }
     }
@@ -294,6 +300,14 @@ impl Editor {
                     self.done();
                 }
                 Vec::new()
+            }
+            Fault::AwaitKey if is_picture => {
+                self.keys += u32::from(frame == Some(true));
+                if self.keys < 2 {
+                    return Vec::new();
+                }
+                self.done();
+                vec![Step::Send(message)]
             }
             Fault::Drop(Kind::Audio)
                 if message.kind == Kind::Audio && self.pictures >= RIPE_PICTURES =>
