@@ -144,9 +144,11 @@ impl Stream {
 
     /// Appends a frame to the log and takes note of it if it is a header.
     pub(super) fn push(&mut self, frame: Arc<Frame>, now: Millis) -> Seq {
-        let seq = self.log.push(Arc::clone(&frame), &self.headers, now);
-        if frame.traits().header {
-            Arc::make_mut(&mut self.headers).note(&frame);
+        // Only a header is counted up: the count of the others is a line all workers share.
+        let header = frame.traits().header.then(|| Arc::clone(&frame));
+        let seq = self.log.push(frame, &self.headers, now);
+        if let Some(header) = header {
+            Arc::make_mut(&mut self.headers).note(&header);
         }
         seq
     }

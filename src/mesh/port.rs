@@ -1,7 +1,8 @@
 //! `Port`: a worker's end of the mesh, with one sending side per peer.
 //!
 //! Invariant: what lies in a peer's `pending` is in the order it was posted, and after a `flush`
-//! that found no room only control mail is left there. The gauge of an inbox is the sum of the
+//! that found no room only control mail is left there; `addressed` holds each peer with something
+//! pending once, so a turn costs nothing for the others. The gauge of an inbox is the sum of the
 //! media bytes of the letters in it and never exceeds its limit. A stream in `lagging` gets no
 //! media across until a key, so a mirror sees one gap before a key and never a hole in a GOP.
 //! DESIGN §5.7, §6.3.
@@ -25,6 +26,7 @@ pub struct Port<M> {
     inbox: Inbox<M>,
     /// By worker index, this worker's own inbox included.
     peers: Vec<Peer<M>>,
+    addressed: Vec<WorkerId>,
     tally: Tally,
 }
 
@@ -35,6 +37,7 @@ impl<M: Weigh> Port<M> {
             me,
             inbox,
             peers,
+            addressed: Vec::with_capacity(sides.len()),
             tally: Tally::default(),
         }
     }
@@ -50,18 +53,26 @@ impl<M: Weigh> Port<M> {
     pub fn post(&mut self, to: WorkerId, mail: M) {
         debug_assert!(to.index() < self.peers.len(), "no worker {to:?}");
         match self.peers.get_mut(to.index()) {
-            Some(peer) if !peer.gone => peer.post(mail, &mut self.tally),
+            Some(peer) if !peer.gone => {
+                let is_first = peer.pending.is_empty();
+                peer.post(mail, &mut self.tally);
+                if is_first && !peer.pending.is_empty() {
+                    self.addressed.push(to);
+                }
+            }
             _ => self.tally.undeliverable += 1,
         }
     }
 
     /// Sends one letter to every destination with pending mail and rings those that sleep.
     pub fn flush(&mut self) {
-        for peer in &mut self.peers {
-            if !peer.pending.is_empty() {
-                peer.flush(self.me, &mut self.tally);
-            }
-        }
+        self.addressed.retain(|to| {
+            let Some(peer) = self.peers.get_mut(to.index()) else {
+                return false;
+            };
+            peer.flush(self.me, &mut self.tally);
+            !peer.pending.is_empty()
+        });
     }
 
     /// The oldest letter of the inbox; its media no longer counts as in flight.
@@ -87,7 +98,7 @@ impl<M: Weigh> Port<M> {
     /// flush again within a few milliseconds, so do not let the poll block longer than that.
     #[must_use]
     pub fn is_backed_up(&self) -> bool {
-        self.peers.iter().any(|peer| !peer.pending.is_empty())
+        !self.addressed.is_empty()
     }
 
     /// What this port has done so far.
