@@ -19,7 +19,8 @@ use super::{Letter, MeshLimits, Weigh};
 use crate::ids::WorkerId;
 
 /// What one worker holds of the mesh. Everything happens in the worker's turn: `take` until there
-/// is nothing, `post` whatever comes up, `flush` once at the end, `park` before the next poll.
+/// is nothing, `post` whatever comes up, `flush` before its players and at the end, `park` before
+/// the next poll.
 #[derive(Debug)]
 pub struct Port<M> {
     me: WorkerId,
@@ -64,13 +65,19 @@ impl<M: Weigh> Port<M> {
         }
     }
 
-    /// Sends one letter to every destination with pending mail and rings those that sleep.
+    /// Sends one letter to every destination with pending mail and rings those that sleep: all
+    /// letters first, for a bell takes a hundred times as long.
     pub fn flush(&mut self) {
+        for to in &self.addressed {
+            if let Some(peer) = self.peers.get_mut(to.index()) {
+                peer.flush(self.me, &mut self.tally);
+            }
+        }
         self.addressed.retain(|to| {
             let Some(peer) = self.peers.get_mut(to.index()) else {
                 return false;
             };
-            peer.flush(self.me, &mut self.tally);
+            peer.ring(&mut self.tally);
             !peer.pending.is_empty()
         });
     }
@@ -141,6 +148,8 @@ struct Peer<M> {
     pending: Vec<M>,
     /// Streams whose media was shed for this peer and that have not come to a key since.
     lagging: HashSet<u64>,
+    /// A letter has gone out for which no bell was rung yet.
+    sent: bool,
     /// The receiver was dropped: its worker has ended.
     gone: bool,
 }
@@ -153,6 +162,7 @@ impl<M: Weigh> Peer<M> {
             gauge: Arc::clone(&side.gauge),
             pending: Vec::new(),
             lagging: HashSet::new(),
+            sent: false,
             gone: false,
         }
     }
@@ -178,10 +188,7 @@ impl<M: Weigh> Peer<M> {
             Ok(()) => {
                 tally.letters += 1;
                 tally.mails += mails;
-                if self.bell.parking.claim_wake() {
-                    tally.rings += 1;
-                    self.bell.ring();
-                }
+                self.sent = true;
             }
             Err(TrySendError::Full(parcel)) => {
                 self.pending = parcel.open().mail;
@@ -191,6 +198,14 @@ impl<M: Weigh> Peer<M> {
                 tally.undeliverable += mails;
                 self.gone = true;
             }
+        }
+    }
+
+    /// Wakes the receiver of a letter just sent, if it sleeps.
+    fn ring(&mut self, tally: &mut Tally) {
+        if std::mem::take(&mut self.sent) && self.bell.parking.claim_wake() {
+            tally.rings += 1;
+            self.bell.ring();
         }
     }
 
