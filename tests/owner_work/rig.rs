@@ -17,6 +17,7 @@ use corecast::mesh::{Mesh, Park, Port, Tally};
 use corecast::rtmp::caps::Caps;
 use corecast::rtmp::message::{Body, Kind, Message};
 use corecast::time::Millis;
+use mio::Waker;
 
 /// The workers of one process. See the module head.
 pub struct Rig {
@@ -70,8 +71,16 @@ pub struct Received {
 }
 
 impl Rig {
-    /// Workers that nobody watches yet, and a stream on worker 0 with headers and a key frame.
+    /// Between messages: 72 a second.
+    pub const MESSAGE_MS: u64 = 14;
+
+    /// Workers with no player yet, and a stream on worker 0 with headers and a key frame.
     pub fn new(workers: usize) -> Self {
+        Self::with_bells(workers, Vec::new())
+    }
+
+    /// The same; `bells[i]` wakes worker `i`.
+    pub fn with_bells(workers: usize, bells: Vec<Option<Waker>>) -> Self {
         let config = Config::default();
         let policy = Policy {
             on_duplicate: config.on_duplicate,
@@ -79,7 +88,7 @@ impl Rig {
             streams_max: config.max_streams,
         };
         let directory = Arc::new(Directory::new(policy));
-        let ports = Mesh::build(workers, Vec::new(), MeshLimits::of(&config));
+        let ports = Mesh::build(workers, bells, MeshLimits::of(&config));
         let mut nodes: Vec<Node> = ports
             .into_iter()
             .take(workers)
@@ -190,7 +199,7 @@ impl Rig {
 
     /// The time: the stream's own.
     pub fn now(&self) -> Millis {
-        Millis(self.published * MESSAGE_MS)
+        Millis(self.published * Self::MESSAGE_MS)
     }
 
     fn references(&self) -> usize {
@@ -260,7 +269,7 @@ fn message(n: u64) -> Message {
     payload.splice(..head.len(), head);
     Message {
         kind: Kind::Video,
-        timestamp: u32::try_from(n * MESSAGE_MS).unwrap(),
+        timestamp: u32::try_from(n * Rig::MESSAGE_MS).unwrap(),
         stream_id: 1,
         body: Body::with_payload(&payload),
     }
@@ -286,6 +295,3 @@ const LIMITS: LagLimits = LagLimits {
     ms: 10_000,
     bytes: 8 << 20,
 };
-
-/// 72 a second.
-const MESSAGE_MS: u64 = 14;
