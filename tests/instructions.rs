@@ -1,7 +1,12 @@
 //! The table of counted instructions: what it says of growth, and that it can be read back. The
 //! counting itself is tested where it is done, in `benches/counted`: two runs agree.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "a test may fail by panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a test may fail by panic"
+)]
 
 #[path = "../benches/counted/table.rs"]
 mod table;
