@@ -17,7 +17,8 @@ import sys
 import time
 
 WARMUP_S = 4
-# Calls and interrupts are counted before the measured window, so that counting costs it nothing.
+# Calls and interrupts are counted when CPU time has been read, so that counting costs it nothing;
+# not before, when players still catch up with the stream.
 COUNT_S = 2
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 SENDS = ("sendto", "sendmsg", "write", "writev")
@@ -86,24 +87,23 @@ def irq_seconds(told, pid):
 def watch(flags):
     pid = open(flags.pid_file).read().strip()
     command = flags.command + ["--publishers", "0", "--players", str(flags.players)]
-    command += ["--verify", "all", "--warmup", f"{WARMUP_S}s", "--duration", f"{flags.seconds}s"]
+    # A second more, for the counters to start and end.
+    length = flags.seconds + COUNT_S + 1
+    command += ["--verify", "all", "--warmup", f"{WARMUP_S}s", "--duration", f"{length}s"]
     command += ["--drain", "0s", "--server-pid", pid, "--json", flags.report]
     load = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     counts = before = after = None
     seconds = 0
     for line in load.stderr:
         print(line, end="", file=sys.stderr, flush=True)
-        told = re.match(r" *[\d.]+s(\*?).* (\d+) playing", line)
-        if not told:
+        if not re.match(r" *[\d.]+s\* .* \d+ playing", line):
             continue
-        if counts is None and not told[1] and int(told[2]) == flags.players:
+        seconds += 1
+        if before is None:
+            before = sample(pid)
+        elif seconds == flags.seconds:
+            after = sample(pid)
             counts = counted(pid)
-        if told[1]:
-            seconds += 1
-            if before is None:
-                before = sample(pid)
-            elif seconds == flags.seconds:
-                after = sample(pid)
     code = load.wait()
     if after is None:
         sys.exit(f"nagle.py: no measured window (corecast-load ended with {code})")
@@ -156,7 +156,8 @@ def table(flags):
         f"{'+ kernel':>8} {'runs':>4} {'bad':>3}"
     )
     for key, reports in sorted(found.items()):
-        kbit, players, congestion, delay_ms, nginx, server = key
+        kbit, players, congestion, delay_ms, _, server = key
+        shown = f"--nagle {server}" if server in ("auto", "off", "on") else server
 
         def median(*path):
             values = []
@@ -171,7 +172,7 @@ def table(flags):
         bad = sum(not report["passed"] for report in reports)
         print(
             f"{players:>3} x {kbit / 1000:g} Mbit/s".ljust(17),
-            f"{congestion:<10} {delay_ms:>4g}ms {server if nginx else '--nagle ' + server:<12}",
+            f"{congestion:<10} {delay_ms:>4g}ms {shown:<12}",
             f"{' / '.join(f'{value:.1f}' for value in late):>22}",
             f"{median('nagle', 'sends'):>6.1f} {median('nagle', 'packets'):>7.1f}",
             f"{median('nagle', 'acks'):>5.1f} {median('nagle', 'delayed_acks'):>9.1f}",

@@ -6,6 +6,7 @@
 #   --delays "5ms 25ms 50ms"      one way      --congestion "cubic bbr"
 #   --loads "100x1000 30x5000"    players x kbit/s of the stream
 #   --servers "off on nginx-rtmp" what corecast --nagle takes, or nginx-rtmp (Nagle on, always)
+#   --variant merge40:"--merge-ms 40"   one more Corecast with these flags; repeatable
 #   --runs 3  --seconds 8         of each, in turns
 #   --add                         to what earlier calls have measured: the table is of all runs
 #
@@ -22,6 +23,7 @@ delays="5ms 25ms 50ms"
 congestions="cubic bbr"
 loads="100x1000 30x5000"
 servers="off on nginx-rtmp"
+variants=()
 runs=3
 seconds=8
 add=
@@ -40,15 +42,16 @@ on() {
 
 others() { printf '%s' "1-$(($(nproc) - 1))"; }
 
-# The server's end: server, core of its acknowledgements, publisher. Kind, kbit/s.
+# The server's end: core of its acknowledgements, server, publisher. Kind, kbit/s, flags.
 serve() {
     local waited=0
     echo 1 > /sys/class/net/link0/queues/rx-0/rps_cpus
     if [ "$1" = nginx-rtmp ]; then
         (on 0 scripts/nginx-rtmp.sh "$SLOW_LINK_SERVER:$port" "$out/nginx") &
     else
+        # shellcheck disable=SC2086 # several flags
         (on 0 "$bin/corecast" --rtmp "$SLOW_LINK_SERVER:$port" --workers 1 --pin none \
-            --log-level warn --nagle "$1") &
+            --log-level warn $3) &
     fi
     echo $! > "$out/server.pid"
     until [ -n "$(ss -Hltn "sport = :$port")" ]; do
@@ -61,11 +64,20 @@ serve() {
     wait
 }
 
+# What a kind of server means.
+flags_of() {
+    local variant
+    for variant in "${variants[@]}"; do
+        if [ "${variant%%:*}" = "$1" ]; then printf '%s' "${variant#*:}" && return; fi
+    done
+    printf '%s' "--nagle $1"
+}
+
 # Congestion control, delay, load, kind, run.
 measure() {
     local players=${3%x*} kbit=${3#*x} file="$out/runs/$1,$2,$3,$4,$5.json" code=0
     (on "$(others)" scripts/slow-link.sh --delay "$2" --congestion "$1" --port "$port" --quiet \
-        --stats "$out/link.json" -- scripts/nagle.sh serve "$4" "$kbit" \
+        --stats "$out/link.json" -- scripts/nagle.sh serve "$4" "$kbit" "$(flags_of "$4")" \
         ::: python3 scripts/nagle.py watch --pid-file "$out/server.pid" --seconds "$seconds" \
         --players "$players" --report "$file" -- "$bin/corecast-load" \
         "rtmp://10.99.0.1:$port/live/load" --allow-remote) > "$out/last.txt" 2>&1 || code=$?
@@ -75,7 +87,7 @@ measure() {
 }
 
 if [ "${1:-}" = serve ] && [ -n "${SLOW_LINK_SERVER:-}" ]; then
-    serve "$2" "$3"
+    serve "$2" "$3" "$4"
     exit
 fi
 while [ $# != 0 ]; do
@@ -84,6 +96,7 @@ while [ $# != 0 ]; do
         --congestion) congestions=$2 && shift ;;
         --loads) loads=$2 && shift ;;
         --servers) servers=$2 && shift ;;
+        --variant) variants+=("$2") && shift ;;
         --runs) runs=$2 && shift ;;
         --seconds) seconds=$2 && shift ;;
         --add) add=yes ;;
@@ -105,7 +118,7 @@ for run in $(seq "$runs"); do
             for load in $loads; do
                 # A run that exists is an earlier call's.
                 number=$run
-                for server in $servers; do
+                for server in $servers "${variants[@]%%:*}"; do
                     while [ -e "$out/runs/$congestion,$delay,$load,$server,$number.json" ]; do
                         number=$((number + 1))
                     done
