@@ -254,6 +254,7 @@ impl Node {
             cursor.gather(source, Gather::SLICES_MAX, &mut heads, &mut gather);
             let bytes = gather.bytes();
             std::hint::black_box(gather.slices());
+            drop(gather);
             cursor.advance(source, bytes);
             self.count.flushes += 1;
             self.count.bytes += bytes as u64;
