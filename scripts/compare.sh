@@ -7,6 +7,9 @@
 #                                               root and iproute2)
 #   scripts/compare.sh other=rtmp://127.0.0.1:1936/live/load,4711      and any other server that
 #                                               runs already: NAME=URL,PID
+#   --late 20ms                                 the same again with players that look for their
+#                                               bytes only so often, and so acknowledge them late,
+#                                               as viewers at the end of a real path do
 #   --variant small:"--chunk-size 4096"           a second Corecast with other flags; repeatable
 #   --bare "0s 350ms"                           the bare loop (corecast-load --bare-loop) as a
 #                                               yardstick, merging for so long
@@ -24,6 +27,7 @@ players="500 1000"
 runs=3
 seconds=15
 mtu=
+late=
 corecast_flags=
 load_flags=
 others=()
@@ -53,6 +57,7 @@ while [ $# != 0 ]; do
         --runs) runs=$2 && shift ;;
         --seconds) seconds=$2 && shift ;;
         --mtu) mtu=$2 && shift ;;
+        --late) late=$2 && shift ;;
         --corecast) corecast_flags=$2 && shift ;;
         --load) load_flags=$2 && shift ;;
         --variant) variants+=("$2") && shift ;;
@@ -151,13 +156,13 @@ note_memory() {
     sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$pid/status" > "$out/runs/$column,$name.rss"
 }
 
-# Name, URL and pid, players, run.
+# Name, URL and pid, players, run, column, more flags.
 measure() {
-    local name=${1%%=*} rest=${1#*=} count=$2 run=$3
+    local name=${1%%=*} rest=${1#*=} count=$2 run=$3 column=$4 more=${5:-}
     local file="$out/runs/$column,$count,$name,$run.json"
     # shellcheck disable=SC2086 # several flags
     (on "1-$(($(nproc) - 1))" "$bin/corecast-load" "${rest%,*}" --server-pid "${rest##*,}" \
-        --players "$count" --duration "$seconds" --quiet --json "$file" $load_flags) \
+        --players "$count" --duration "$seconds" --quiet --json "$file" $load_flags $more) \
         > "$out/last.txt" 2>&1 || say "$name, $count players, run $run: $(tail -n 1 "$out/last.txt")"
     [ -s "$file" ] || { say "no report of $name:" && cat "$out/last.txt" && exit 2; }
     say "$column, $count players, run $run, $name: $(grep -h 'per player-second' "$out/last.txt" || true)"
@@ -193,7 +198,8 @@ for (column, count, name), runs in sorted(found.items(), key=lambda item: (item[
     ratios = [pick(own[n], *cpu) / pick(runs[n], *cpu) for n in runs
               if n in own and pick(own[n], *cpu) is not None and pick(runs[n], *cpu)]
     # Memory is what came on top of the idle server; later runs find some of it allocated already.
-    idle = int(open(os.path.join(out, "runs", f"{column},{name}.rss")).read() or 0)
+    where = "loopback" if column.startswith("late") else column
+    idle = int(open(os.path.join(out, "runs", f"{where},{name}.rss")).read() or 0)
     rss = [pick(report, "steady", "server", "rss_bytes") for report in runs.values()]
     rss = [(value / 1024 - idle) / count for value in rss if value]
     rows.append((column, count, name, median(runs, *cpu), statistics.median(ratios) if ratios else None,
@@ -260,7 +266,10 @@ done
 for server in "${servers[@]}"; do note_memory "$server"; done
 for count in $players; do
     for run in $(seq "$runs"); do
-        for server in "${servers[@]}"; do measure "$server" "$count" "$run"; done
+        for server in "${servers[@]}"; do measure "$server" "$count" "$run" "$column"; done
+        [ -z "$late" ] || [ "$column" != loopback ] || for server in "${servers[@]}"; do
+            measure "$server" "$count" "$run" "late-$late" "--read-every $late"
+        done
     done
 done
 finish

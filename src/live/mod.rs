@@ -11,11 +11,13 @@
 //! | `directory` | [`Directory`]: name → owner, shared by all workers |
 //! | `mail` | [`Mail`]: what workers tell each other; [`Post`]: where it is left |
 //! | `effect` | [`Effect`]: what a call means for connections |
+//! | `serving` | whose players are due, in slices |
 //! | `settings` | [`Settings`]: the operator's wishes |
 //!
 //! Invariants: a stream has at most one source at a time; every player of a stream sees the frames
 //! of its log in order, each once; mail that belongs to an older [`Run`] changes nothing. After any
-//! `&mut` call the host drains `effects` and `drain_dirty`.
+//! `&mut` call the host drains `effects`, and serves the players of the streams that `take_due`
+//! names.
 
 mod cursor;
 mod directory;
@@ -24,6 +26,7 @@ mod log;
 mod mail;
 mod mirrors;
 mod publication;
+mod serving;
 mod settings;
 mod stream;
 #[cfg(test)]
@@ -162,7 +165,7 @@ impl Live {
             return;
         };
         let frame = Arc::new(frame);
-        if publication.is_repeated_metadata(&frame, now) {
+        if publication.is_repeated_metadata(&frame) {
             return;
         }
         if let Some(tally) = &own.tally {
@@ -357,29 +360,6 @@ impl Live {
         std::mem::take(&mut self.effects)
     }
 
-    /// Appends every player of every stream with news since its last flush, and says when the
-    /// streams that are still gathering (`--merge-ms`) want to be asked again.
-    pub fn drain_dirty(&mut self, now: Millis, players: &mut Vec<PlayerId>) -> Millis {
-        let merge_ms = self.settings.merge_ms;
-        let mut due = Millis::NEVER;
-        let streams = &mut self.streams;
-        self.dirty.retain(|index| {
-            let stream = usize::try_from(*index)
-                .ok()
-                .and_then(|i| streams.get_mut(i));
-            let Some(stream) = stream else { return false };
-            if now < stream.flush_at && !stream.is_ended() {
-                due = due.min(stream.flush_at);
-                return true;
-            }
-            stream.flush_at = next_flush(stream.flush_at, now, merge_ms);
-            stream.dirty = false;
-            players.extend(&stream.players);
-            false
-        });
-        due
-    }
-
     /// Players on this worker.
     #[must_use]
     pub fn players(&self) -> usize {
@@ -567,11 +547,4 @@ impl Live {
             );
         }
     }
-}
-
-/// The window's next end on a grid of its own, so that windows do not drift apart from the media; a
-/// stream that was quiet for longer starts a new grid.
-fn next_flush(last: Millis, now: Millis, merge_ms: u64) -> Millis {
-    let next = last + merge_ms;
-    if next > now { next } else { now + merge_ms }
 }

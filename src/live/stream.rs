@@ -32,8 +32,11 @@ pub struct Stream {
     /// The directory knows that this worker wants the stream.
     pub(super) registered: bool,
     pub(super) tally: Option<Arc<Tally>>,
-    /// New frames since the last flush.
+    /// New frames since its players were last taken for serving.
     pub(super) dirty: bool,
+    /// Its players are being served, which may take several turns; what comes meanwhile is for the
+    /// next time.
+    pub(super) serving: bool,
     /// No flush before this time (`--merge-ms`).
     pub(super) flush_at: Millis,
 }
@@ -108,6 +111,7 @@ impl Stream {
             registered: false,
             tally: None,
             dirty: false,
+            serving: false,
             flush_at: Millis(0),
         }
     }
@@ -142,13 +146,13 @@ impl Stream {
         self.tally.as_ref()
     }
 
-    /// Appends a frame to the log and takes note of it if it is a header.
+    /// Appends a frame to the log and takes note of it if it changes what joiners need.
     pub(super) fn push(&mut self, frame: Arc<Frame>, now: Millis) -> Seq {
-        // Only a header is counted up: the count of the others is a line all workers share.
-        let header = frame.traits().header.then(|| Arc::clone(&frame));
+        // Only what is noted is counted up: the count of the others is a line all workers share.
+        let noted = (frame.traits().header || frame.is_bare()).then(|| Arc::clone(&frame));
         let seq = self.log.push(frame, &self.headers, now);
-        if let Some(header) = header {
-            Arc::make_mut(&mut self.headers).note(&header);
+        if let Some(frame) = noted {
+            Arc::make_mut(&mut self.headers).note(&frame);
         }
         seq
     }

@@ -55,7 +55,7 @@ pub(super) const LIMITS: LogLimits = LogLimits {
 pub(super) fn fill(log: &mut Log, headers: &mut Arc<Headers>, frames: &[Arc<Frame>], now: Millis) {
     for frame in frames {
         log.push(Arc::clone(frame), headers, now);
-        if frame.traits().header {
+        if frame.traits().header || frame.is_bare() {
             Arc::make_mut(headers).note(frame);
         }
     }
@@ -142,6 +142,17 @@ impl Pair {
         self.workers[at].tick(Millis(now), &mut Out(at, &mut self.mail));
     }
 
+    /// One whole pass over every stream that is due: who would be written to.
+    fn serve(&mut self, at: usize, now: u64) -> Vec<PlayerId> {
+        let (mut due, mut players) = (Vec::new(), Vec::new());
+        self.workers[at].take_due(Millis(now), &mut due);
+        for stream in due {
+            self.workers[at].players_after(stream, None, usize::MAX, &mut players);
+            self.workers[at].served(stream);
+        }
+        players
+    }
+
     /// Delivers all mail, and what it leads to.
     fn deliver(&mut self, now: u64) {
         while !self.mail.is_empty() {
@@ -211,9 +222,7 @@ fn a_clean_end_tells_players_at_once() {
     };
     pair.end(0, live, End::Clean, 10);
     assert!(pair.workers[0].stream(stream).unwrap().is_ended());
-    let mut dirty = Vec::new();
-    pair.workers[0].drain_dirty(Millis(10), &mut dirty);
-    assert_eq!(dirty, [player(0, 2)]);
+    assert_eq!(pair.serve(0, 10), [player(0, 2)]);
     pair.workers[0].leave(stream, player(0, 2), Millis(10));
     assert!(pair.workers[0].is_empty() && pair.directory.is_empty());
 }
@@ -229,15 +238,14 @@ fn a_slow_player_keeps_the_log_of_an_ended_stream_no_longer_than_it_may_lag() {
         panic!("the stream is live")
     };
     pair.end(0, live, End::Clean, 10);
-    pair.workers[0].drain_dirty(Millis(10), &mut Vec::new());
+    pair.serve(0, 10);
     pair.tick(0, 10 + LIMITS.lag_ms);
     assert!(pair.workers[0].stream(stream).unwrap().memory_bytes() > 0);
     pair.tick(0, 11 + LIMITS.lag_ms);
     let left = pair.workers[0].stream(stream).unwrap().log();
     assert_eq!((left.memory_bytes(), left.first()), (0, left.head()));
-    let mut dirty = Vec::new();
-    pair.workers[0].drain_dirty(Millis(20_000), &mut dirty);
-    assert_eq!(dirty, [player(0, 2)], "it can be told of the end");
+    let told = pair.serve(0, 20_000);
+    assert_eq!(told, [player(0, 2)], "it can be told of the end");
 }
 
 #[test]
@@ -387,4 +395,82 @@ fn a_stream_that_is_live_elsewhere_is_waited_for_though_the_wait_is_over() {
 fn kinds_of_frames_are_what_their_bytes_say() {
     assert_eq!(key(0).traits().lane.kind(), Kind::Video);
     assert!(key(0).tag().unwrap().is_key() && !inter(0).tag().unwrap().is_key());
+}
+
+/// Serves a pass in slices of `max`, and lets `meddle` change things behind each slice.
+fn pass(
+    pair: &mut Pair,
+    stream: StreamRef,
+    max: usize,
+    mut meddle: impl FnMut(&mut Pair, usize),
+) -> Vec<PlayerId> {
+    let (mut all, mut slices) = (Vec::<PlayerId>::new(), 0);
+    loop {
+        let mut slice = Vec::new();
+        pair.workers[0].players_after(stream, all.last().copied(), max, &mut slice);
+        if slice.is_empty() {
+            pair.workers[0].served(stream);
+            return all;
+        }
+        assert!(slice.len() <= max);
+        all.extend(slice);
+        slices += 1;
+        meddle(pair, slices);
+    }
+}
+
+#[test]
+fn a_pass_in_slices_reaches_whoever_stays_exactly_once() {
+    let mut pair = Pair::new();
+    let live = pair.publish(0, 1, 0);
+    pair.send(0, live, &key(0), 0);
+    let mut stream = None;
+    for conn in 10..30 {
+        let Joined::Now(at, _) = pair.play(0, conn, 0) else {
+            panic!("the stream is live")
+        };
+        stream = Some(at);
+    }
+    let stream = stream.unwrap();
+    let mut due = Vec::new();
+    pair.workers[0].take_due(Millis(0), &mut due);
+    assert_eq!(due, [stream]);
+    let reached = pass(&mut pair, stream, 3, |pair, slices| {
+        // One that was served, one that comes next, and one far behind leave.
+        let gone = [(1, 11), (2, 16), (3, 28)]
+            .into_iter()
+            .find(|(n, _)| *n == slices);
+        if let Some((_, conn)) = gone {
+            pair.workers[0].leave(stream, player(0, conn), Millis(0));
+        }
+    });
+    let expected: Vec<PlayerId> = (10..30)
+        .filter(|conn| ![16, 28].contains(conn))
+        .map(|conn| player(0, conn))
+        .collect();
+    assert_eq!(reached, expected);
+}
+
+#[test]
+fn news_that_come_during_a_pass_are_due_when_it_is_over() {
+    let mut pair = Pair::new();
+    let live = pair.publish(0, 1, 0);
+    pair.send(0, live, &key(0), 0);
+    let Joined::Now(stream, _) = pair.play(0, 2, 0) else {
+        panic!("the stream is live")
+    };
+    let mut due = Vec::new();
+    pair.workers[0].take_due(Millis(0), &mut due);
+    pair.send(0, live, &key(40), 40);
+    due.clear();
+    pair.workers[0].take_due(Millis(40), &mut due);
+    assert!(due.is_empty(), "one pass at a time");
+    let again = pair.workers[0].served(stream);
+    assert!(again <= Millis(40), "nobody else would ask for it");
+    pair.workers[0].take_due(Millis(40), &mut due);
+    assert_eq!(due, [stream]);
+    assert_eq!(pair.workers[0].served(stream), Millis::NEVER);
+    due.clear();
+    pair.workers[0].take_due(Millis(40), &mut due);
+    assert!(due.is_empty(), "nothing is new");
 }

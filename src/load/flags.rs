@@ -113,6 +113,12 @@ pub struct Flags {
     #[arg(value_parser = clap::value_parser!(u8).range(1..=64))]
     pub threads: u8,
 
+    /// Players that count bytes look for them only so often, all at once, as if they lived on
+    /// machines of their own: the server then pays for what it sends, and not for waking this tool
+    /// on the same machine; acknowledgements come that much later
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    pub read_every: Duration,
+
     /// Processes of the server, to measure their CPU time and memory
     #[arg(long, value_name = "PID", value_delimiter = ',')]
     pub server_pid: Vec<u32>,
@@ -189,6 +195,7 @@ impl Flags {
             join_rate: self.join_rate,
             storm_rate: self.storm_rate,
             threads: usize::from(self.threads),
+            read_every_ms: self.read_every.0,
             join_timeout_ms: self.join_timeout.0,
             warmup_ms: self.warmup.0,
             duration_ms: self.duration.0,

@@ -66,6 +66,8 @@ pub struct Common {
     pub publish: ClientConfig,
     /// A silence longer than this is a stall, microseconds.
     pub stall_us: u64,
+    /// How long a thread that only counts rests between two looks at its sockets.
+    pub rest: Duration,
 }
 
 /// A thread at work.
@@ -119,6 +121,10 @@ impl<'a> Hand<'a> {
                 Err(error) => return Err(error),
             }
             self.work(&events);
+            // The first thread publishes and measures delays.
+            if self.share.index > 0 && !self.common.rest.is_zero() {
+                std::thread::sleep(self.common.rest);
+            }
         }
         let mut outcomes = Vec::new();
         for peer in std::mem::take(&mut self.peers).into_iter().flatten() {
@@ -332,7 +338,7 @@ fn not_dialed(who: Who, stream: u32, error: &io::Error, ctx: &mut Ctx<'_>) {
     });
 }
 
-const EVENTS: usize = 1_024;
+const EVENTS: usize = 16_384;
 const SCRATCH_BYTES: usize = 256 << 10;
 const TRASH_BYTES: usize = 4 << 20;
 /// Connections begun between two looks at the events.

@@ -38,6 +38,8 @@ pub struct Plan {
     pub storm_rate: u32,
     /// Threads that hold players which only count; one more holds the others.
     pub threads: usize,
+    /// How often counting players read, milliseconds; 0: as soon as there is something.
+    pub read_every_ms: u64,
     /// Longest wait for publishers, and again for players behind the planned time, milliseconds.
     pub join_timeout_ms: u64,
     /// From the last join to the measured window, milliseconds.
@@ -205,6 +207,7 @@ pub(super) mod tests {
             join_rate: 1_000,
             storm_rate: 0,
             threads: 1,
+            read_every_ms: 0,
             join_timeout_ms: 1_000,
             warmup_ms: 1_000,
             duration_ms: 1_000,
@@ -236,6 +239,7 @@ pub(super) mod tests {
             verify: 1,
             storm: 10,
             threads: 2,
+            read_every_ms: 0,
             ..plan()
         };
         let shares = plan.shares();

@@ -91,6 +91,7 @@ fn common(plan: &Plan, dialer: Dialer) -> Common {
         play,
         publish,
         stall_us: plan.stall_ms * 1_000,
+        rest: Duration::from_millis(plan.read_every_ms),
     }
 }
 

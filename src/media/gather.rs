@@ -5,11 +5,12 @@
 
 use std::io::IoSlice;
 
+use arrayvec::ArrayVec;
+
 /// Up to [`Gather::SLICES_MAX`] byte slices for one vectored write. Lives on the stack.
 #[derive(Debug)]
 pub struct Gather<'a> {
-    slices: [IoSlice<'a>; SLICES_MAX],
-    len: usize,
+    slices: ArrayVec<IoSlice<'a>, SLICES_MAX>,
     bytes: usize,
 }
 
@@ -23,35 +24,32 @@ impl<'a> Gather<'a> {
 
     /// An empty gather.
     #[must_use]
+    #[inline]
     pub fn new() -> Self {
         Self {
-            slices: [IoSlice::new(&[]); Self::SLICES_MAX],
-            len: 0,
+            slices: ArrayVec::new(),
             bytes: 0,
         }
     }
 
     /// Adds a slice. `false` when there is no room: nothing was added.
     #[must_use]
+    #[inline]
     pub fn push(&mut self, bytes: &'a [u8]) -> bool {
         if bytes.is_empty() {
             return true;
         }
-        match self.slices.get_mut(self.len) {
-            Some(slot) => {
-                *slot = IoSlice::new(bytes);
-                self.len += 1;
-                self.bytes += bytes.len();
-                true
-            }
-            None => false,
+        let is_held = self.slices.try_push(IoSlice::new(bytes)).is_ok();
+        if is_held {
+            self.bytes += bytes.len();
         }
+        is_held
     }
 
     /// Nothing more should be added.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.len == Self::SLICES_MAX || self.bytes >= Self::BYTES_MAX
+        self.slices.is_full() || self.bytes >= Self::BYTES_MAX
     }
 
     /// Sum of all slices, in bytes.
@@ -63,7 +61,7 @@ impl<'a> Gather<'a> {
     /// The slices, in order.
     #[must_use]
     pub fn slices(&self) -> &[IoSlice<'a>] {
-        self.slices.get(..self.len).unwrap_or_default()
+        &self.slices
     }
 }
 
@@ -74,3 +72,27 @@ impl Default for Gather<'_> {
 }
 
 const SLICES_MAX: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_stay_in_order_whole_and_bounded_however_many_there_are() {
+        let pieces: Vec<Vec<u8>> = (1..=200).map(|len| vec![len; usize::from(len)]).collect();
+        for count in 0..=200 {
+            let mut gather = Gather::new();
+            let taken = pieces
+                .iter()
+                .take(count)
+                .filter(|piece| gather.push(piece))
+                .count();
+            assert_eq!(taken, count.min(Gather::SLICES_MAX));
+            let slices: Vec<&[u8]> = gather.slices().iter().map(|slice| &**slice).collect();
+            assert!(slices.iter().eq(pieces.iter().take(taken)), "{count}");
+            assert_eq!(gather.bytes(), slices.concat().len());
+            assert!(gather.push(&[]), "nothing always fits");
+            assert_eq!(gather.slices().len(), taken);
+        }
+    }
+}

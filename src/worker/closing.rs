@@ -141,7 +141,7 @@ impl Worker {
                     if stalled_ms >= write_timeout_ms {
                         conn.cut(CloseReason::TooSlow { stalled_ms });
                         self.dead.push(id);
-                    } else if let Err(error) = conn.session.timeout(now) {
+                    } else if let Err(error) = conn.session_timeout(now) {
                         self.close(id, CloseReason::Protocol(error), now);
                     } else {
                         self.queue_flush(id);

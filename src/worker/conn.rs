@@ -42,6 +42,8 @@ pub(super) struct Conn {
     pub(super) read_queued: bool,
     /// Bytes are owed since then and none was taken.
     pub(super) stalled_since: Option<Millis>,
+    /// The socket last took bytes then; the session is told when it asks for a timeout.
+    took_at: Millis,
     /// Bytes read and thrown away since the end began.
     discarded: usize,
     /// Earliest wheel entry that stands for it.
@@ -175,6 +177,7 @@ impl Conn {
             flush_queued: false,
             read_queued: false,
             stalled_since: None,
+            took_at: now,
             discarded: 0,
             armed: Millis::NEVER,
             counters: Counters {
@@ -331,7 +334,6 @@ impl Conn {
         heads: &mut Vec<u8>,
         now: Millis,
     ) -> io::Result<Flushed> {
-        self.collect();
         for _ in 0..WRITES_MAX {
             let media = self.next_playback(live, limits, now);
             let cut = media.is_some_and(|place| self.is_cut(place));
@@ -374,6 +376,7 @@ impl Conn {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
+            drop(gather);
             self.took(live, media, written, control_bytes, now);
             if written < owed {
                 self.writable = false;
@@ -381,6 +384,12 @@ impl Conn {
             }
         }
         Ok(Flushed::More)
+    }
+
+    /// Checks the session's deadlines, which bytes that have left put off.
+    pub(super) fn session_timeout(&mut self, now: Millis) -> Result<(), rtmp::Error> {
+        self.session.sent(self.took_at);
+        self.session.timeout(now)
     }
 
     /// Moves the session's answers behind the control bytes.
@@ -449,7 +458,7 @@ impl Conn {
         }
         self.stalled_since = Some(now);
         self.counters.bytes_out += written as u64;
-        self.session.sent(now);
+        self.took_at = now;
         let written = self.cut.advance(written);
         self.control.advance(written.min(control_bytes));
         let taste = self.taste.as_ref();

@@ -8,6 +8,7 @@
 //! | `rtmp` | protocol events ⇄ streams |
 //! | `closing` | how connections and the worker end |
 //! | `conn` | one connection: socket, session, roles, flush |
+//! | `fanout` | who is written to in a turn |
 //! | `queue` | bytes owed to one peer |
 //! | `conns` | connections by index and generation |
 //! | `accept` | listeners, socket options |
@@ -22,6 +23,7 @@ mod accept;
 mod closing;
 mod conn;
 mod conns;
+mod fanout;
 mod nagle;
 mod queue;
 mod rtmp;
@@ -40,16 +42,17 @@ use mio::{Events, Interest, Poll};
 pub use token::BELL;
 
 use crate::config::{Config, Nagle};
-use crate::ids::{ConnId, PlayerId, WorkerId};
-use crate::limits::{CONTROL_BYTES_MAX, HEADERS_BYTES_MAX, SCRATCH_BYTES};
+use crate::ids::{ConnId, PlayerId, StreamRef, WorkerId};
+use crate::limits::SCRATCH_BYTES;
 use crate::live::{Directory, LagLimits, Live, Mail, Settings};
 use crate::mesh::{Park, Port};
 use crate::rtmp::server::{ServerSession, SessionConfig};
 use crate::time::Millis;
 use crate::wheel::Wheel;
 use accept::{Listeners, Stopped};
-use conn::{CloseReason, Conn, Flushed, Phase};
+use conn::{CloseReason, Conn, Phase};
 use conns::Conns;
+use fanout::Pass;
 use token::Source;
 
 /// Everything a worker starts from.
@@ -85,8 +88,10 @@ pub struct Worker {
     listeners: Listeners,
     connections_max: usize,
     wheel: Wheel<ConnId>,
-    /// Connections that may owe bytes.
+    /// Connections that may owe bytes other than their stream's newest frames.
     flush_queue: VecDeque<ConnId>,
+    /// Streams whose players are being served.
+    passes: VecDeque<Pass>,
     /// Connections with more to read than one turn's budget.
     read_queue: VecDeque<ConnId>,
     /// Connections to be reaped.
@@ -94,12 +99,13 @@ pub struct Worker {
     scratch: Box<[u8]>,
     heads: Vec<u8>,
     players: Vec<PlayerId>,
+    streams_due: Vec<StreamRef>,
     due: Vec<ConnId>,
     next_tick: Millis,
     /// No further warning that the worker is full before this time.
     next_warning: Millis,
-    /// When a stream that gathers wants to be flushed.
-    merge_due: Millis,
+    /// When a stream wants its players served: one that gathers, or had news during its last pass.
+    serve_at: Millis,
     started: Instant,
     seed: [u8; 32],
     /// Set while draining.
@@ -166,15 +172,17 @@ impl Worker {
             connections_max: config.max_connections.div_ceil(config.workers.max(1)),
             wheel: Wheel::new(Millis(0)),
             flush_queue: VecDeque::new(),
+            passes: VecDeque::new(),
             read_queue: VecDeque::new(),
             dead: Vec::new(),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             heads: Vec::new(),
             players: Vec::new(),
+            streams_due: Vec::new(),
             due: Vec::new(),
             next_tick: Millis(0),
             next_warning: Millis(0),
-            merge_due: Millis::NEVER,
+            serve_at: Millis::NEVER,
             started: seed.started,
             seed: seed.seed,
             drain_until: None,
@@ -199,7 +207,7 @@ impl Worker {
             self.accept_ready(now);
             self.take_mail(now);
             self.fire_timers(now);
-            // Other workers can serve their players while this one serves its own.
+            // Ahead of the own players: other cores start on theirs meanwhile.
             self.port.flush();
             self.flush(now);
             self.reap(now);
@@ -218,7 +226,8 @@ impl Worker {
     /// Parks until something happens; does not block while there is work left from the last turn.
     fn poll_events(&mut self, events: &mut Events) {
         let now = self.now();
-        let queued = !(self.flush_queue.is_empty() && self.read_queue.is_empty());
+        let queued =
+            !(self.flush_queue.is_empty() && self.passes.is_empty() && self.read_queue.is_empty());
         let busy = queued || self.listeners.is_ready(now);
         let timeout = if busy || self.port.park() == Park::Poll {
             Some(Duration::ZERO)
@@ -238,7 +247,7 @@ impl Worker {
     /// How long nothing is due; `None` for ever.
     fn sleep(&self, now: Millis) -> Option<Duration> {
         let mut due = self.wheel.next_due().unwrap_or(Millis::NEVER);
-        due = due.min(self.listeners.retry_at()).min(self.merge_due);
+        due = due.min(self.listeners.retry_at()).min(self.serve_at);
         if !self.live.is_empty() {
             due = due.min(self.next_tick);
         }
@@ -468,68 +477,7 @@ impl Worker {
             self.wheel.insert(deadline, id);
         }
     }
-
-    fn queue_flush(&mut self, id: ConnId) {
-        if let Some(conn) = self.conns.find(id)
-            && !conn.flush_queued
-        {
-            conn.flush_queued = true;
-            self.flush_queue.push_back(id);
-        }
-    }
-
-    /// The one place that writes: every connection with news, at most [`FLUSHES_MAX`] a turn.
-    fn flush(&mut self, now: Millis) {
-        let mut players = std::mem::take(&mut self.players);
-        self.merge_due = self.live.drain_dirty(now, &mut players);
-        for player in players.drain(..) {
-            self.queue_flush(player.conn);
-        }
-        self.players = players;
-        for _ in 0..self.flush_queue.len().min(FLUSHES_MAX) {
-            let Some(id) = self.flush_queue.pop_front() else {
-                return;
-            };
-            let Some(conn) = self.conns.find(id) else {
-                continue;
-            };
-            conn.flush_queued = false;
-            self.flush_one(id, now);
-        }
-    }
-
-    fn flush_one(&mut self, id: ConnId, now: Millis) {
-        let Some(conn) = self.conns.find(id) else {
-            return;
-        };
-        if !conn.writable {
-            conn.collect();
-            let owed = conn.control_owed();
-            if owed > CONTROL_BYTES_MAX + HEADERS_BYTES_MAX {
-                conn.cut(CloseReason::TooMuchControl { owed });
-                self.dead.push(id);
-            }
-            return;
-        }
-        let before = conn.counters.bytes_out;
-        let flushed = conn.flush(&self.live, self.lag_limits, &mut self.heads, now);
-        self.report.bytes_out += conn.counters.bytes_out - before;
-        match flushed {
-            Ok(Flushed::Clean) => self.flushed_clean(id, now),
-            // A stall has begun. Bytes that went out only put deadlines off.
-            Ok(Flushed::Blocked) => self.rearm(id),
-            Ok(Flushed::More) => self.queue_flush(id),
-            Err(error) => {
-                conn.cut(CloseReason::Io(error.kind()));
-                self.dead.push(id);
-            }
-        }
-    }
 }
-
-/// Players flushed before the loop looks at its sockets again: bounds how long ingest waits behind
-/// a hot stream.
-const FLUSHES_MAX: usize = 512;
 
 /// Connections accepted in a turn.
 const ACCEPTS_MAX: usize = 64;

@@ -42,11 +42,12 @@ impl ByteQueue {
         if self.sent == self.bytes.len() {
             self.sent = 0;
             self.bytes.clear();
-            // A burst of headers must not pin its memory for the life of the connection.
-            if self.bytes.capacity() > KEPT_BYTES {
+            // Neither the handshake's 3 KiB nor a burst of headers may pin its memory for the life
+            // of the connection.
+            if self.bytes.capacity() > EMPTY_BYTES_MAX {
                 self.bytes = Vec::new();
             }
-        } else if self.sent > KEPT_BYTES && self.sent >= self.len() {
+        } else if self.sent > SENT_BYTES_MAX && self.sent >= self.len() {
             // At least as much goes as is moved.
             self.bytes.drain(..self.sent);
             self.sent = 0;
@@ -55,8 +56,11 @@ impl ByteQueue {
     }
 }
 
-/// Memory an empty queue keeps, and sent bytes it does not bother about.
-const KEPT_BYTES: usize = 4 << 10;
+/// Memory an empty queue keeps: a ping or a status fits.
+const EMPTY_BYTES_MAX: usize = 256;
+
+/// Sent bytes that a queue does not bother to move away.
+const SENT_BYTES_MAX: usize = 4 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -100,6 +104,6 @@ mod tests {
         let mut queue = ByteQueue::default();
         queue.append(&mut vec![0; 100_000]);
         queue.advance(100_000);
-        assert!(queue.len() == 0 && queue.bytes.capacity() <= KEPT_BYTES);
+        assert!(queue.len() == 0 && queue.bytes.capacity() <= EMPTY_BYTES_MAX);
     }
 }

@@ -123,6 +123,7 @@ impl Viewer {
         }
         out.truncate(room.max(before));
         let taken = out.len() - before;
+        drop(gather);
         self.cursor.advance(source, taken);
         out
     }

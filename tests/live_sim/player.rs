@@ -75,7 +75,7 @@ impl Takes {
         match style {
             Style::AudioOnly => false,
             Style::Hvc1 => matches!(self, Self::Forward | Self::All),
-            Style::Legacy | Style::Avc1 | Style::Multitrack => true,
+            Style::Legacy | Style::Mp3 | Style::Avc1 | Style::Multitrack => true,
         }
     }
 }
@@ -134,6 +134,7 @@ impl Player {
                 left -= taken;
             }
             let from_control = written.min(ahead);
+            drop(gather);
             self.control.drain(..from_control);
             cursor.advance(source, written - from_control);
             if written < owed {
