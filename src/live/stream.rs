@@ -148,19 +148,11 @@ impl Stream {
 
     /// Appends a frame to the log and takes note of it if it changes what joiners need.
     pub(super) fn push(&mut self, frame: Arc<Frame>, now: Millis) -> Seq {
-<<<<<<< HEAD
         // Only these are counted up: the count of a frame is a line that all workers share.
         let noted = (frame.traits().header || frame.is_bare()).then(|| Arc::clone(&frame));
         let seq = self.log.push(frame, &self.headers, now);
         if let Some(noted) = noted {
             Arc::make_mut(&mut self.headers).note(&noted);
-=======
-        // Only what is noted is counted up: the count of the others is a line all workers share.
-        let noted = (frame.traits().header || frame.is_bare()).then(|| Arc::clone(&frame));
-        let seq = self.log.push(frame, &self.headers, now);
-        if let Some(frame) = noted {
-            Arc::make_mut(&mut self.headers).note(&frame);
->>>>>>> model
         }
         seq
     }

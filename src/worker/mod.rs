@@ -207,11 +207,7 @@ impl Worker {
             self.accept_ready(now);
             self.take_mail(now);
             self.fire_timers(now);
-<<<<<<< HEAD
             // Other workers can serve their players while this one serves its own.
-=======
-            // Ahead of the own players: other cores start on theirs meanwhile.
->>>>>>> model
             self.port.flush();
             self.flush(now);
             self.reap(now);
