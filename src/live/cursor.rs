@@ -204,6 +204,25 @@ impl Cursor {
         self.partial.is_some()
     }
 
+    /// The next frame to look at.
+    #[must_use]
+    pub fn place(&self) -> Seq {
+        self.next
+    }
+
+    /// It gets every frame its taste allows, with the shared heads, and nothing ahead of them.
+    #[must_use]
+    pub fn is_level(&self) -> bool {
+        let all = self.gate == Gate::Open && self.audio && self.video;
+        all && self.partial.is_none() && !self.fresh && self.stamp == Stamp::SHARED
+    }
+
+    /// Takes note that a level player has everything in front of `to`.
+    pub fn pass(&mut self, to: Seq) {
+        debug_assert!(self.is_level() && to >= self.next, "{self:?} to {to:?}");
+        self.next = to;
+    }
+
     /// Nothing is owed: the cursor stands at the live edge.
     #[must_use]
     pub fn is_drained(&self, log: &Log) -> bool {

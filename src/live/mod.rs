@@ -7,6 +7,7 @@
 //! | `stream` | [`Stream`]: one name on this worker, its log and players |
 //! | `publication` | [`Publication`]: message → frame on the owner |
 //! | `log` | [`Log`]: bounded frames, join points |
+//! | `batch` | [`Batch`]: news as one piece, for players at the same place |
 //! | `cursor` | [`Cursor`]: a player's place in a log |
 //! | `directory` | [`Directory`]: name → owner, shared by all workers |
 //! | `mail` | [`Mail`]: what workers tell each other; [`Post`]: where it is left |
@@ -19,6 +20,7 @@
 //! `&mut` call the host drains `effects`, and serves the players of the streams that `take_due`
 //! names.
 
+mod batch;
 mod cursor;
 mod directory;
 mod effect;
@@ -38,6 +40,7 @@ use std::sync::Arc;
 
 use slab::Slab;
 
+pub use batch::Batch;
 pub use cursor::{Cursor, LagLimits, Source};
 pub use directory::{Claim, Directory, Ended, Found, Granted, Policy, Taken, Tally};
 pub use effect::{Effect, End, Joined};

@@ -42,8 +42,10 @@ pub struct Bare {
     headers: Vec<(Kind, Vec<u8>)>,
     /// What all players are due to get.
     pending: Vec<u8>,
-    /// When the oldest of it came.
-    pending_since_us: Option<u64>,
+    /// When it is due, if there is any: on a grid, as the server's merging is.
+    due_us: Option<u64>,
+    /// When the last was due.
+    last_due_us: u64,
     scratch: Vec<u8>,
 }
 
@@ -88,7 +90,8 @@ impl Bare {
             conns: Vec::new(),
             headers: Vec::new(),
             pending: Vec::new(),
-            pending_since_us: None,
+            due_us: None,
+            last_due_us: 0,
             scratch: vec![0; 64 << 10],
         })
     }
@@ -119,7 +122,7 @@ impl Bare {
 
     /// How long what is pending may wait yet.
     fn patience(&self) -> Option<Duration> {
-        let due_us = self.pending_since_us? + self.settings.merge_ms * 1_000;
+        let due_us = self.due_us?;
         Some(Duration::from_micros(
             due_us.saturating_sub(self.clock.now_us()),
         ))
@@ -237,8 +240,7 @@ impl Bare {
             self.let_in();
         }
         write_message(&mut self.pending, &head, payload, CHUNK_SIZE);
-        self.pending_since_us
-            .get_or_insert_with(|| self.clock.now_us());
+        self.due_us = self.due_us.or_else(|| Some(self.next_due_us()));
         if self.settings.merge_ms == 0 {
             self.hand_over();
         }
@@ -274,7 +276,18 @@ impl Bare {
             }
         }
         self.pending.clear();
-        self.pending_since_us = None;
+        self.last_due_us = self.due_us.take().unwrap_or(self.last_due_us);
+    }
+
+    /// The end of the running window.
+    fn next_due_us(&self) -> u64 {
+        let (now_us, merge_us) = (self.clock.now_us(), self.settings.merge_ms * 1_000);
+        let next_us = self.last_due_us + merge_us;
+        if next_us > now_us {
+            next_us
+        } else {
+            now_us + merge_us
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::media::Frame;
 use crate::rtmp::caps::{Caps, FourCcSet};
 
 /// What a player said it can take, combined with what the operator decided for silent ones.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taste {
     /// Codecs the player listed; `None` when it said nothing about E-RTMP.
     fourccs: Option<FourCcSet>,

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::config::PlayerClock;
 use crate::ids::{ConnId, Run, StreamName, StreamRef};
-use crate::live::{Cursor, LagLimits, Live, Source};
+use crate::live::{Batch, Cursor, LagLimits, Live, Source};
 use crate::media::{Gather, Taste};
 use crate::rtmp;
 use crate::rtmp::server::{Event, Refusal, ServerSession};
@@ -384,6 +384,59 @@ impl Conn {
             }
         }
         Ok(Flushed::More)
+    }
+
+    /// The cursor of a connection that does nothing but play `stream`, with what it is served from,
+    /// if no other bytes are owed ahead of it.
+    pub(super) fn lone_playback<'a>(
+        &'a self,
+        live: &'a Live,
+        stream: StreamRef,
+    ) -> Option<(&'a Cursor, Source<'a>)> {
+        let [(_, Role::Playing(playback))] = self.roles.as_slice() else {
+            return None;
+        };
+        let free = self.cut.len() == 0 && self.control.len() == 0 && !playback.paused;
+        if !free || playback.stream != stream {
+            return None;
+        }
+        let source = source_of(live, self.taste.as_ref(), playback)?;
+        Some((&playback.cursor, source))
+    }
+
+    /// Sends a batch if it is what this player is owed next. `None`: it is not, or there is more.
+    pub(super) fn send_batch(
+        &mut self,
+        live: &Live,
+        stream: StreamRef,
+        batch: &Batch,
+        limits: LagLimits,
+        now: Millis,
+    ) -> Option<io::Result<Flushed>> {
+        let (cursor, source) = self.lone_playback(live, stream)?;
+        let (bytes, to) = batch.for_player(stream, source.taste, cursor)?;
+        if cursor.is_behind(source.log, limits, now) {
+            return None;
+        }
+        let is_all = to == source.log.head();
+        let written = match SockRef::from(&self.socket).send(bytes) {
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return None,
+            Err(error) => return Some(Err(error)),
+        };
+        if written < bytes.len() {
+            self.took(live, Some(0), written, 0, now);
+            self.writable = false;
+            return Some(Ok(Flushed::Blocked));
+        }
+        self.stalled_since = None;
+        self.took_at = now;
+        self.counters.bytes_out += written as u64;
+        if let Some((_, Role::Playing(playback))) = self.roles.first_mut() {
+            playback.cursor.pass(to);
+        }
+        is_all.then_some(Ok(Flushed::Clean))
     }
 
     /// Checks the session's deadlines, which bytes that have left put off.

@@ -5,8 +5,11 @@
 //! a newcomer's handshake and the publisher's next frame never wait behind a whole audience; the
 //! order of one connection's bytes does not depend on which of the two paths wrote them.
 
+use std::io;
+
 use crate::ids::{ConnId, PlayerId, StreamRef};
 use crate::limits::{CONTROL_BYTES_MAX, HEADERS_BYTES_MAX};
+use crate::live::Batch;
 use crate::time::Millis;
 use crate::worker::Worker;
 use crate::worker::conn::{CloseReason, Flushed};
@@ -66,8 +69,9 @@ impl Worker {
             // A stream without players is a step too.
             room -= players.len().max(1);
             pass.after = players.last().copied();
+            self.fill_batch(pass.stream, &players);
             for player in players.drain(..) {
-                self.serve_one(player.conn, now);
+                self.serve_one(player.conn, pass.stream, now);
             }
             if is_over {
                 self.serve_at = self.serve_at.min(self.live.served(pass.stream));
@@ -78,14 +82,33 @@ impl Worker {
         self.players = players;
     }
 
+    /// Puts a slice's news into one piece, as the first of its players is owed them.
+    fn fill_batch(&mut self, stream: StreamRef, players: &[PlayerId]) {
+        let (live, conns) = (&self.live, &mut self.conns);
+        let first = players
+            .first()
+            .filter(|_| players.len() >= BATCH_PLAYERS_MIN);
+        let first = first.and_then(|player| conns.find(player.conn));
+        match first.and_then(|conn| conn.lone_playback(live, stream)) {
+            Some((cursor, source)) => self.batch.fill(stream, source, cursor),
+            None => self.batch = Batch::default(),
+        }
+    }
+
     /// Sends a player its stream's news. One that stands in the queue gets them there, behind the
     /// answers it is owed.
-    fn serve_one(&mut self, id: ConnId, now: Millis) {
+    fn serve_one(&mut self, id: ConnId, stream: StreamRef, now: Millis) {
         if let Some(conn) = self.conns.find(id)
             && conn.writable
             && !conn.flush_queued
         {
-            self.flush_one(id, now);
+            let before = conn.counters.bytes_out;
+            let sent = conn.send_batch(&self.live, stream, &self.batch, self.lag_limits, now);
+            self.report.bytes_out += conn.counters.bytes_out - before;
+            match sent {
+                Some(flushed) => self.flushed(id, flushed, now),
+                None => self.flush_one(id, now),
+            }
         }
     }
 
@@ -104,18 +127,27 @@ impl Worker {
         let before = conn.counters.bytes_out;
         let flushed = conn.flush(&self.live, self.lag_limits, &mut self.heads, now);
         self.report.bytes_out += conn.counters.bytes_out - before;
+        self.flushed(id, flushed, now);
+    }
+
+    fn flushed(&mut self, id: ConnId, flushed: io::Result<Flushed>, now: Millis) {
         match flushed {
             Ok(Flushed::Clean) => self.flushed_clean(id, now),
             // A stall has begun. Bytes that went out only put deadlines off.
             Ok(Flushed::Blocked) => self.rearm(id),
             Ok(Flushed::More) => self.queue_flush(id),
             Err(error) => {
-                conn.cut(CloseReason::Io(error.kind()));
-                self.dead.push(id);
+                if let Some(conn) = self.conns.find(id) {
+                    conn.cut(CloseReason::Io(error.kind()));
+                    self.dead.push(id);
+                }
             }
         }
     }
 }
+
+/// Fewer players take their slices from the frames themselves.
+const BATCH_PLAYERS_MIN: usize = 4;
 
 /// Connections with answers that are flushed before the loop looks at its sockets again.
 const FLUSHES_MAX: usize = 512;

@@ -44,7 +44,7 @@ pub use token::BELL;
 use crate::config::{Config, Nagle};
 use crate::ids::{ConnId, PlayerId, StreamRef, WorkerId};
 use crate::limits::SCRATCH_BYTES;
-use crate::live::{Directory, LagLimits, Live, Mail, Settings};
+use crate::live::{Batch, Directory, LagLimits, Live, Mail, Settings};
 use crate::mesh::{Park, Port};
 use crate::rtmp::server::{ServerSession, SessionConfig};
 use crate::time::Millis;
@@ -92,6 +92,8 @@ pub struct Worker {
     flush_queue: VecDeque<ConnId>,
     /// Streams whose players are being served.
     passes: VecDeque<Pass>,
+    /// News of the stream that is being served, in one piece.
+    batch: Batch,
     /// Connections with more to read than one turn's budget.
     read_queue: VecDeque<ConnId>,
     /// Connections to be reaped.
@@ -173,6 +175,7 @@ impl Worker {
             wheel: Wheel::new(Millis(0)),
             flush_queue: VecDeque::new(),
             passes: VecDeque::new(),
+            batch: Batch::default(),
             read_queue: VecDeque::new(),
             dead: Vec::new(),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
