@@ -48,8 +48,8 @@ pub struct Flags {
     #[arg(value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     pub storm: u32,
 
-    /// Connections that are accepted and then ask for nothing; they stay to the end, and come with
-    /// the players
+    /// Connections that are accepted and then ask for nothing. They come with the players and stay
+    /// to the end, if the server lets them: Corecast wants to know within 15 s what they are for
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     #[arg(value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     pub idle: u32,

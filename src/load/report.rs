@@ -165,14 +165,23 @@ impl Report {
         if self.steady.length_ms == 0 {
             "NOT PASSED: the run never came to its measured window".to_owned()
         } else if !self.is_whole() {
-            "NOT PASSED: not every player got everything".to_owned()
+            let failed = if self.has_players() {
+                "not every player got everything"
+            } else {
+                "not every connection was kept"
+            };
+            format!("NOT PASSED: {failed}")
         } else if self.uncompared > 0 {
             format!("NOT PASSED: {}", self.unknown())
-        } else if self.players_wanted + self.storm_wanted == 0 {
-            "every connection was kept".to_owned()
-        } else {
+        } else if self.has_players() {
             "every player got everything".to_owned()
+        } else {
+            "every connection was kept".to_owned()
         }
+    }
+
+    fn has_players(&self) -> bool {
+        self.players_wanted > 0 || self.storm_wanted > 0
     }
 
     /// Players that only counted.
@@ -267,15 +276,15 @@ impl Report {
     }
 
     /// Bytes by which the server's resident memory grew since the run began, for each connection
-    /// of the measured window's end; what they share is in it.
+    /// of the measured window's end; what they share is in it. `None` if there was none.
     #[must_use]
-    pub fn rss_per_connection(&self) -> u64 {
+    pub fn rss_per_connection(&self) -> Option<u64> {
         let grown = self
             .steady
             .server
             .rss_bytes
             .saturating_sub(self.rss_before_bytes);
-        grown / self.steady.connections.max(1)
+        grown.checked_div(self.steady.connections)
     }
 
     fn steady_json(&self) -> Value {

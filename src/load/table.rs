@@ -175,16 +175,20 @@ impl Table<'_> {
             None => row(f, name, format_args!("{user} ms user, {system} ms system"))?,
         }
         let seconds = steady.length_ms as f64 / 1_000.0;
-        row(
-            f,
-            "server's memory",
-            format_args!(
-                "{:.1} MiB resident, {:.1} kB more for each of {} connections",
-                mib(server.rss_bytes),
-                self.0.rss_per_connection() as f64 / 1_000.0,
-                steady.connections
-            ),
-        )?;
+        let (name, resident) = ("server's memory", mib(server.rss_bytes));
+        let connections = steady.connections;
+        match self.0.rss_per_connection() {
+            Some(each) => row(
+                f,
+                name,
+                format_args!(
+                    "{resident:.1} MiB resident, {:.1} kB more for each of {connections} \
+                     connections",
+                    each as f64 / 1_000.0
+                ),
+            )?,
+            None => row(f, name, format_args!("{resident:.1} MiB resident"))?,
+        }
         row(
             f,
             "context switches",
@@ -279,7 +283,11 @@ mod tests {
         assert!(shown.contains(memory), "{shown}");
         assert!(shown.contains("every connection was kept"), "{shown}");
         report.idle_held = 999;
+        report.steady.connections = 0;
         assert!(!report.passed());
+        let shown = Table(&report).to_string();
+        assert!(shown.contains("7.2 MiB resident\n"), "{shown}");
+        assert!(shown.contains("not every connection was kept"), "{shown}");
     }
 
     #[test]
