@@ -1,9 +1,9 @@
 //! `Cursor`: a player's place in a log.
 //!
 //! Invariants: a frame once begun is finished (`partial` keeps it alive past eviction), so the byte
-//! stream stays valid; before every frame the player has the headers that are valid there (PROTOCOL
-//! G-14), and never the same ones again (RELIABILITY D3); after a skip video resumes at a join point
-//! only (G-13).
+//! stream stays valid; a player has the headers that are valid at a frame before it gets the frame
+//! (PROTOCOL G-14), and gets none again that it has (RELIABILITY D3); after a skip video resumes at
+//! a join point only (G-13).
 //!
 //! One flush is `prepare`, `gather`, `advance`; `prepare` must precede `gather`, and `advance`
 //! takes what the socket took of that very gather.
@@ -23,7 +23,7 @@ pub struct Cursor {
     next: Seq,
     /// The frame cut by a short write.
     partial: Option<Partial>,
-    /// Headers that are valid at the next frame and that the player does not know are due before it.
+    /// Headers that are valid at the next frame and not known to the player are due before it.
     fresh: bool,
     gate: Gate,
     audio: bool,
