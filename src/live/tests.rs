@@ -338,6 +338,31 @@ fn frames_shed_on_the_way_leave_a_gap_up_to_the_next_key_frame() {
 }
 
 #[test]
+fn what_a_header_lost_while_frames_were_shed_is_not_given_to_joiners() {
+    let mut pair = Pair::new();
+    pair.play(1, 2, 0);
+    let live = pair.publish(0, 1, 0);
+    for frame in [frame(Lane::Audio, false, true, 0), key(0)] {
+        pair.send(0, live, &frame, 0);
+    }
+    pair.deliver(0);
+    let stream = started(&pair.workers[1].take_effects()).expect("the player starts");
+    let mp3 = Frame::build(
+        Body::with_payload(&[0x2F, 9]),
+        sound(40).traits(),
+        None,
+        40,
+        128,
+    );
+    pair.send(0, live, &mp3, 0);
+    pair.mail.clear();
+    pair.send(0, live, &key(80), 0);
+    pair.deliver(0);
+    let headers = pair.workers[1].stream(stream).unwrap().headers();
+    assert_eq!(headers.frames().count(), 0, "AAC's setup is over");
+}
+
+#[test]
 fn a_mirror_is_given_up_when_it_has_lingered_without_a_player() {
     let mut pair = Pair::new();
     let live = pair.publish(0, 1, 0);

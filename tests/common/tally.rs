@@ -69,6 +69,13 @@ impl Tally {
         assert!(self.faults.is_empty(), "{}", self.faults.join("\n"));
     }
 
+    /// Panics unless sound, picture and metadata were announced exactly once.
+    pub fn assert_headers_once(&self) {
+        let metadata = self.data.iter().filter(|data| named(data, b"onMetaData"));
+        let headers = (self.video.configs, self.audio.configs, metadata.count());
+        assert_eq!(headers, (1, 1, 1), "headers of {self}");
+    }
+
     fn frame(&mut self, name: &str, config: bool, key: bool, message: &Message) {
         let track = match message.kind {
             Kind::Video => &mut self.video,
@@ -125,6 +132,11 @@ impl fmt::Display for Tally {
             data.len()
         )
     }
+}
+
+/// Whether a data message has that name: an AMF0 string.
+fn named(data: &[u8], name: &[u8]) -> bool {
+    data.get(3..).is_some_and(|rest| rest.starts_with(name))
 }
 
 /// Whether a video payload of track 0 is a config, and whether it is a key frame.

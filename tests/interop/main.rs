@@ -19,6 +19,7 @@
 mod child;
 mod clips;
 mod matrix;
+mod matroska;
 mod packets;
 mod picture;
 mod players;

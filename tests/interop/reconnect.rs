@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::child::Child;
 use crate::clips::{Clip, FRAME_RATE};
 use crate::matrix::fresh_dir;
-use crate::packets::{FRAMEHASH, Recording};
+use crate::packets::{FRAMEHASH, Packet, Recording, Track};
 use crate::players::decoded_frames;
 use crate::server::{Server, is_reference, worker_of};
 use crate::tools::{Tool, ready};
@@ -89,7 +89,7 @@ fn record(dir: &Path, url: &str) -> Child {
     Child::start("player", dir, &mut command)
 }
 
-fn publish(dir: &Path, round: usize, url: &str) -> Child {
+pub(crate) fn publish(dir: &Path, round: usize, url: &str) -> Child {
     let mut command = Tool::Ffmpeg.command();
     command
         .args(["-v", "warning", "-re", "-i"])
@@ -99,7 +99,7 @@ fn publish(dir: &Path, round: usize, url: &str) -> Child {
 }
 
 /// Waits until the publisher number `round` is on the air and says on which worker.
-fn await_publisher(server: &Server, round: usize) -> u32 {
+pub(crate) fn await_publisher(server: &Server, round: usize) -> u32 {
     let deadline = Instant::now() + ON_AIR_AT_LAST;
     loop {
         let log = server.log();
@@ -130,10 +130,7 @@ fn judge(dir: &Path, moves: &Moves) {
     let heard = Recording::from_framehash(&text);
     assert_eq!(heard.tracks.len(), 2, "audio and video");
     for track in &heard.tracks {
-        let falls = track
-            .packets
-            .windows(2)
-            .find(|pair| pair[1].dts_ms <= pair[0].dts_ms);
+        let falls = falling_times(track);
         assert!(
             falls.is_none(),
             "{}: times do not rise: {falls:?}",
@@ -150,10 +147,16 @@ fn judge(dir: &Path, moves: &Moves) {
     println!("reconnect: {frames} frames, {moves:?}");
 }
 
+/// The first two packets of a track whose times do not rise.
+pub(crate) fn falling_times(track: &Track) -> Option<&[Packet]> {
+    let mut pairs = track.packets.windows(2);
+    pairs.find(|pair| pair[1].dts_ms <= pair[0].dts_ms)
+}
+
 /// How long a publisher's start may take.
 const ON_AIR_AT_LAST: Duration = Duration::from_secs(8);
 /// A publisher's life, long enough for some frames of a GOP.
-const ON_AIR: Duration = Duration::from_millis(2_000);
+pub(crate) const ON_AIR: Duration = Duration::from_millis(2_000);
 /// The gap, well within the grace.
 const OFF_AIR: Duration = Duration::from_millis(700);
 /// The kernel picks the worker by the connection's ports: fifteen returns see both kinds but for

@@ -67,13 +67,13 @@ enum Due {
 }
 
 impl Style {
-    pub const ALL: [Self; 6] = [
+    /// All that need a config for everything.
+    pub const ALL: [Self; 5] = [
         Self::Legacy,
         Self::AudioOnly,
         Self::Avc1,
         Self::Hvc1,
         Self::Multitrack,
-        Self::Mp3,
     ];
 }
 

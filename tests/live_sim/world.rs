@@ -370,23 +370,19 @@ impl World {
             .enumerate()
             .filter(|(_, setup)| setup.0 == name);
         let before: Vec<_> = before.map(|(place, setup)| (place, setup.1)).collect();
-        let styles = if self.mp3 {
-            &Style::ALL
-        } else {
-            Style::ALL.split_last().unwrap().1
-        };
-        let (setup, style) = if before.is_empty() || self.dice.chance(30) {
-            let style = self.dice.pick(styles);
+        let (setup, mut style) = if before.is_empty() || self.dice.chance(30) {
+            let style = self.dice.pick(&Style::ALL);
             self.setups.push((name, style));
             (self.setups.len() - 1, style)
         } else {
             self.dice.pick(&before)
         };
-        let style = if self.dice.chance(20) {
-            self.dice.pick(styles)
-        } else {
-            style
-        };
+        if self.dice.chance(20) {
+            style = self.dice.pick(&Style::ALL);
+        }
+        if self.mp3 && self.dice.chance(40) {
+            style = Style::Mp3;
+        }
         Encoder::new(run.0, setup as u16, style, &mut self.dice)
     }
 

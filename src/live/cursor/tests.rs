@@ -455,6 +455,27 @@ fn sound_that_was_of_a_codec_without_headers_in_between_needs_its_header_again()
     assert_eq!(bench.payloads(&mut cursor)[1], aac.payload());
 }
 
+#[test]
+fn a_player_that_comes_back_to_a_stream_with_other_sound_needs_its_header_again() {
+    let aac = message(Lane::Audio, &[0xAF, 0, 0x12, 0x10]);
+    let mp3 = message(Lane::Audio, &[0x2F, 9]);
+    let bare = Arc::new(
+        Arc::try_unwrap(message(Lane::Audio, &[0x2F, 8]))
+            .unwrap()
+            .bare(),
+    );
+    let mut bench = Bench::new(LIMITS, &[]);
+    let mut cursor = Cursor::join(&bench.log, GopCache::Off, 1);
+    bench.push(&[aac.clone(), sound(0)]);
+    cursor.receive(Some(false), None);
+    bench.push(&[bare]);
+    assert_eq!(bench.payloads(&mut cursor), [aac.payload()]);
+    assert!(bench.payloads(&mut cursor).is_empty());
+    cursor.receive(Some(true), None);
+    bench.push(&[mp3.clone(), aac.clone()]);
+    assert_eq!(bench.payloads(&mut cursor), [mp3.payload(), aac.payload()]);
+}
+
 fn silent() -> Taste {
     Taste::new(&Caps::default(), Enhanced::Forward, Multitrack::Capable)
 }
