@@ -4,7 +4,7 @@
 //!
 //! Laws: a track taken out of a message is that track; a rewrite says the same in fewer words;
 //! what goes to a player parses back to the same payload; the clock of a track never runs back;
-//! and headers kept for late joiners stay below their bound.
+//! and headers kept for late joiners stay below their bound and are not sent twice.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use corecast::config::{Enhanced, Multitrack};
 use corecast::ids::{ConnId, PlayerId, Run, WorkerId};
 use corecast::limits::{HEADERS_BYTES_MAX, ReaderLimits};
 use corecast::live::Publication;
-use corecast::media::{Frame, Gather, Headers, Stamp, Taste};
+use corecast::media::{Frame, Gather, Headers, Known, Stamp, Taste};
 use corecast::rtmp::caps::Caps;
 use corecast::rtmp::chunk::ChunkReader;
 use corecast::rtmp::message::{Body, Kind, Message};
@@ -52,7 +52,7 @@ pub fn run(input: &[u8]) {
         assert!(publication.clock_ms() >= clock_ms, "the clock runs back");
         clock_ms = publication.clock_ms();
         let frame = Arc::new(frame);
-        publication.is_repeated_metadata(&frame, now);
+        publication.is_repeated_metadata(&frame);
         if frame.traits().header {
             headers.note(&frame);
             assert!(headers.memory_bytes() <= HEADERS_BYTES_MAX);
@@ -69,8 +69,12 @@ pub fn run(input: &[u8]) {
             base_ms: 0,
         };
         let mut wire = Vec::new();
-        headers.write(&taste, clock_ms, stamp, &mut wire);
+        let mut known = Known::default();
+        headers.write(&taste, &mut known, clock_ms, stamp, &mut wire);
         assert!(parsed(&wire, chunk_size).len() <= headers.frames().count() * 2);
+        wire.clear();
+        headers.write(&taste, &mut known, clock_ms, stamp, &mut wire);
+        assert!(wire.is_empty(), "a header is sent twice");
     }
     let report = &publication.report;
     assert!(report.tracks().len() < 200);
