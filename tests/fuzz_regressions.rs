@@ -70,6 +70,17 @@ fn cut_and_flipped_seeds_keep_the_laws() {
     }
 }
 
+#[test]
+fn the_script_knows_every_target() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/fuzz.sh");
+    let names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
+    let line = format!("\nall=({})\n", names.join(" "));
+    assert!(
+        fs::read_to_string(script).unwrap().contains(&line),
+        "{line}"
+    );
+}
+
 fn inputs(kind: &str, target: &Target) -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let Ok(entries) = fs::read_dir(root.join("tests/fuzz").join(kind).join(target.name)) else {

@@ -57,7 +57,10 @@ fn choose() {
     let name = std::env::var("CORECAST_FUZZ_TARGET").unwrap_or_default();
     let Some(target) = TARGETS.iter().find(|target| target.name == name) else {
         let names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
-        eprintln!("CORECAST_FUZZ_TARGET={name:?}: name one of {}", names.join(" "));
+        eprintln!(
+            "CORECAST_FUZZ_TARGET={name:?}: name one of {}",
+            names.join(" ")
+        );
         std::process::exit(2);
     };
     // Whatever is made once per process belongs to no input.
