@@ -27,7 +27,8 @@ pub(super) enum Head<'a> {
     Tracks(Header<'a>),
     /// A client-side seek; its byte lies at `at`.
     Command { at: u32, mod_ex: bool },
-    /// Cannot be walked, but is not wrong either: reserved layout, endless ModEx (M-39, Z-67).
+    /// Cannot be walked, but is not wrong either: reserved layout, endless ModEx, ModEx inside
+    /// multitrack (M-39, Z-67).
     Reserved { mod_ex: bool, multitrack: bool },
 }
 
@@ -278,6 +279,13 @@ pub(super) fn head(media: Media, payload: &[u8]) -> Result<Head<'_>, Malformed> 
     };
     if layout != Layout::Plain && packet == multitrack(media) {
         return Err(Malformed::Nested);
+    }
+    // ModEx goes in front (M-32). Taken out of its list such a track would be read as wrapped.
+    if layout != Layout::Plain && packet == MOD_EX {
+        return Ok(Head::Reserved {
+            mod_ex,
+            multitrack: true,
+        });
     }
     let fourcc = match layout {
         Layout::ManyCodecs => None,

@@ -282,6 +282,24 @@ fn b_09_commands_and_reserved_forms() {
 }
 
 #[test]
+fn mod_ex_inside_multitrack_is_opaque_and_never_taken_apart() {
+    for (media, payload) in [
+        (Media::Video, &b"\x96\x07avc1\x00abc"[..]),
+        (Media::Video, b"\x96\x17avc1\x00\x00\x00\x01a"),
+        (Media::Audio, b"\x95\x07Opus\x00abc"),
+    ] {
+        let tag = match media {
+            Media::Audio => audio(payload).unwrap(),
+            Media::Video => video(payload).unwrap(),
+        };
+        assert_eq!((tag.part, tag.multitrack), (Part::Opaque, true));
+        assert_eq!(one_track(media, payload, 0), None);
+        assert_eq!(tracks(media, payload).count(), 0);
+        assert_eq!(plain(&tag, payload), Plain::Nothing);
+    }
+}
+
+#[test]
 fn z_63_cut_headers_are_malformed() {
     let headers: [&[u8]; 5] = [
         b"\x17\x01\x00\x00\x00",
