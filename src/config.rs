@@ -59,6 +59,10 @@ pub struct Config {
     pub max_message: u32,
     /// `--max-connections`: connections of the whole process.
     pub max_connections: usize,
+    /// `--max-pending`: connections that neither publish nor play yet.
+    pub max_pending: usize,
+    /// `--max-pending-per-ip`: the same of one address, loopback excepted.
+    pub max_pending_per_ip: usize,
     /// `--max-streams`: live names of the whole process.
     pub max_streams: usize,
     /// `--mesh-letters`: letters that may wait for one worker.
@@ -147,6 +151,8 @@ impl Config {
         in_range("--chunk-size", self.chunk_size, 128, 65_536)?;
         in_range("--max-message", self.max_message, 64 << 10, (16 << 20) - 1)?;
         in_range("--max-connections", self.max_connections, 1, 1 << 20)?;
+        in_range("--max-pending", self.max_pending, 1, 1 << 20)?;
+        in_range("--max-pending-per-ip", self.max_pending_per_ip, 1, 1 << 20)?;
         in_range("--max-streams", self.max_streams, 1, 1 << 20)?;
         in_range("--mesh-letters", self.mesh_letters, 16, 1 << 20)?;
         in_range("--mesh-bytes", self.mesh_bytes, 64 << 10, 1 << 40)?;
@@ -185,6 +191,8 @@ impl Default for Config {
             multitrack: Multitrack::Capable,
             max_message: 8 << 20,
             max_connections: 65_536,
+            max_pending: 4_096,
+            max_pending_per_ip: 32,
             max_streams: 4_096,
             mesh_letters: 1_024,
             mesh_bytes: 64 << 20,

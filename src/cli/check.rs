@@ -62,6 +62,8 @@ fn rows(config: &Config) -> Vec<(&'static str, String)> {
         ("merge-ms", config.merge_ms.to_string()),
         ("chunk-size", config.chunk_size.to_string()),
         ("max-connections", config.max_connections.to_string()),
+        ("max-pending", config.max_pending.to_string()),
+        ("max-pending-per-ip", config.max_pending_per_ip.to_string()),
         ("max-streams", config.max_streams.to_string()),
         ("log-bytes", size(config.log_bytes)),
         ("log-frames", config.log_frames.to_string()),

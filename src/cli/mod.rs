@@ -138,6 +138,16 @@ pub struct Flags {
     #[arg(default_value = "auto")]
     pub max_connections: Count,
 
+    /// Connections that neither publish nor play yet; beyond it the oldest make room
+    #[arg(long, env = "CORECAST_MAX_PENDING", value_name = "COUNT", help_heading = BOUNDS)]
+    #[arg(default_value = "4096", value_parser = count)]
+    pub max_pending: usize,
+
+    /// The same of one IPv4 address or IPv6 /64; this machine's own connections are not counted
+    #[arg(long, env = "CORECAST_MAX_PENDING_PER_IP", value_name = "COUNT", help_heading = BOUNDS)]
+    #[arg(default_value = "32", value_parser = count)]
+    pub max_pending_per_ip: usize,
+
     /// Live streams of the whole process
     #[arg(long, env = "CORECAST_MAX_STREAMS", value_name = "COUNT", help_heading = BOUNDS)]
     #[arg(default_value = "4096", value_parser = count)]
@@ -231,6 +241,8 @@ impl Flags {
             multitrack: self.multitrack,
             max_message: self.max_message,
             max_connections: self.max_connections.or(connections_auto),
+            max_pending: self.max_pending,
+            max_pending_per_ip: self.max_pending_per_ip,
             max_streams: self.max_streams,
             mesh_letters: self.mesh_letters,
             mesh_bytes: self.mesh_bytes,

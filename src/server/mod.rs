@@ -27,7 +27,7 @@ use crate::limits::{Approx, MeshLimits, WORKER_STACK_BYTES, worst_case};
 use crate::live::{Directory, Mail, Policy};
 use crate::mesh::{Mesh, Port};
 use crate::time::Millis;
-use crate::worker::{BELL, Report, Worker, WorkerSeed};
+use crate::worker::{BELL, Door, Report, Worker, WorkerSeed};
 use bind::{BindError, Bound, bind};
 use machine::{Machine, Unfit};
 pub use signals::run;
@@ -79,6 +79,7 @@ impl Server {
             takeover_ms: config.takeover_ms,
             streams_max: config.max_streams,
         }));
+        let door = Arc::new(Door::new(&config));
         let mut server = Self {
             config,
             addresses: bound.addresses,
@@ -98,6 +99,7 @@ impl Server {
                 port,
                 poll,
                 directory: Arc::clone(&directory),
+                door: Arc::clone(&door),
                 started: server.started,
                 seed: random().map_err(StartError::Random)?,
             };

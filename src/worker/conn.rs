@@ -18,6 +18,7 @@ use crate::media::{Gather, Taste};
 use crate::rtmp;
 use crate::rtmp::server::{Event, Refusal, ServerSession};
 use crate::time::Millis;
+use crate::worker::door::Ticket;
 use crate::worker::queue::ByteQueue;
 
 /// One connection. See the module head.
@@ -26,6 +27,7 @@ pub(super) struct Conn {
     socket: TcpStream,
     pub(super) peer: SocketAddr,
     pub(super) session: Box<ServerSession>,
+    pub(super) ticket: Ticket,
     /// The rest of a frame whose playback ended in the middle of it; it goes ahead of everything.
     cut: ByteQueue,
     /// Command answers, pings and headers; they go ahead of media, but never into a frame.
@@ -128,6 +130,8 @@ pub(super) enum CloseReason {
     TooMuchControl { owed: usize },
     #[error("its name was taken over by another encoder")]
     TakenOver,
+    #[error("unfinished, and a newcomer needed its place")]
+    MadeRoom,
     #[error("the server is shutting down")]
     Drain,
     #[error("a bug in the server; the panic above says where")]
@@ -159,6 +163,7 @@ impl Conn {
         socket: TcpStream,
         peer: SocketAddr,
         session: Box<ServerSession>,
+        ticket: Ticket,
         now: Millis,
     ) -> Self {
         Self {
@@ -166,6 +171,7 @@ impl Conn {
             socket,
             peer,
             session,
+            ticket,
             cut: ByteQueue::default(),
             control: ByteQueue::default(),
             roles: Vec::new(),
@@ -215,6 +221,12 @@ impl Conn {
     ) -> Result<Option<Event>, CloseReason> {
         let session = &mut self.session;
         Ok(contain(|| session.recv(input, now))??)
+    }
+
+    /// Gives a message stream its role. Whoever has had one is no unfinished session any more.
+    pub(super) fn give_role(&mut self, stream_id: u32, role: Role) {
+        self.ticket.settle();
+        self.roles.push((stream_id, role));
     }
 
     /// The role of a message stream.

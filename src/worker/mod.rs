@@ -11,7 +11,8 @@
 //! | `fanout` | who is written to in a turn |
 //! | `queue` | bytes owed to one peer |
 //! | `conns` | connections by index and generation |
-//! | `accept` | listeners, socket options |
+//! | `accept` | listeners, admission, socket options |
+//! | `door` | who may come in, over all workers |
 //! | `nagle` | when the kernel may gather small writes |
 //! | `token` | poll tokens |
 //!
@@ -23,6 +24,7 @@ mod accept;
 mod closing;
 mod conn;
 mod conns;
+mod door;
 mod fanout;
 mod nagle;
 mod queue;
@@ -39,6 +41,7 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 use mio::{Events, Interest, Poll};
 
+pub use door::Door;
 pub use token::BELL;
 
 use crate::config::{Config, Nagle};
@@ -46,11 +49,11 @@ use crate::ids::{ConnId, PlayerId, StreamRef, WorkerId};
 use crate::limits::SCRATCH_BYTES;
 use crate::live::{Directory, LagLimits, Live, Mail, Settings};
 use crate::mesh::{Park, Port};
-use crate::rtmp::server::{ServerSession, SessionConfig};
+use crate::rtmp::server::SessionConfig;
 use crate::time::Millis;
 use crate::wheel::Wheel;
-use accept::{Listeners, Stopped};
-use conn::{CloseReason, Conn, Phase};
+use accept::Listeners;
+use conn::{CloseReason, Phase};
 use conns::Conns;
 use fanout::Pass;
 use token::Source;
@@ -70,6 +73,8 @@ pub struct WorkerSeed {
     pub poll: Poll,
     /// The names of all streams.
     pub directory: Arc<Directory>,
+    /// The door it shares with the other workers.
+    pub door: Arc<Door>,
     /// When the process's clock started.
     pub started: Instant,
     /// Random bytes: handshakes grow their filler from it.
@@ -86,7 +91,11 @@ pub struct Worker {
     live: Live,
     conns: Conns,
     listeners: Listeners,
-    connections_max: usize,
+    door: Arc<Door>,
+    /// Sessions without a role so far, oldest first; some have one by now, or are gone.
+    pending: VecDeque<ConnId>,
+    /// Length at which that list is looked through.
+    pending_checked_at: usize,
     wheel: Wheel<ConnId>,
     /// Connections that may owe bytes other than their stream's newest frames.
     flush_queue: VecDeque<ConnId>,
@@ -102,8 +111,6 @@ pub struct Worker {
     streams_due: Vec<StreamRef>,
     due: Vec<ConnId>,
     next_tick: Millis,
-    /// No further warning that the worker is full before this time.
-    next_warning: Millis,
     /// When a stream wants its players served: one that gathers, or had news during its last pass.
     serve_at: Millis,
     started: Instant,
@@ -121,6 +128,8 @@ pub struct Worker {
 pub struct Report {
     /// Connections accepted.
     pub accepted: u64,
+    /// Connections closed at the door: a bound was reached.
+    pub turned_away: u64,
     /// Bytes read from sockets.
     pub bytes_in: u64,
     /// Bytes written to sockets.
@@ -169,7 +178,9 @@ impl Worker {
             live,
             conns: Conns::new(seed.id),
             listeners,
-            connections_max: config.max_connections.div_ceil(config.workers.max(1)),
+            door: seed.door,
+            pending: VecDeque::new(),
+            pending_checked_at: 0,
             wheel: Wheel::new(Millis(0)),
             flush_queue: VecDeque::new(),
             passes: VecDeque::new(),
@@ -181,7 +192,6 @@ impl Worker {
             streams_due: Vec::new(),
             due: Vec::new(),
             next_tick: Millis(0),
-            next_warning: Millis(0),
             serve_at: Millis::NEVER,
             started: seed.started,
             seed: seed.seed,
@@ -359,69 +369,6 @@ impl Worker {
         }
     }
 
-    fn accept_ready(&mut self, now: Millis) {
-        if !self.listeners.is_ready(now) {
-            return;
-        }
-        for _ in 0..ACCEPTS_MAX {
-            if self.conns.len() >= self.connections_max {
-                self.warn_full(now);
-                self.listeners.retry_later(now);
-                return;
-            }
-            match self.listeners.accept() {
-                Ok((socket, peer)) => self.admit(socket, peer, now),
-                Err(Stopped::Empty) => return,
-                Err(Stopped::Exhausted(error)) => {
-                    log::warn!("cannot accept: {error}; trying again");
-                    self.listeners.retry_later(now);
-                    return;
-                }
-            }
-        }
-    }
-
-    fn admit(&mut self, mut socket: mio::net::TcpStream, peer: std::net::SocketAddr, now: Millis) {
-        accept::tune(
-            &socket,
-            self.config.send_buffer,
-            self.config.write_timeout_ms,
-        );
-        let (session_config, seed) = (self.session_config, self.next_seed());
-        let registry = self.poll.registry();
-        let mut registered = Ok(());
-        let id = self.conns.insert(|id| {
-            let token = token::conn(id.index, id.generation);
-            let both = Interest::READABLE | Interest::WRITABLE;
-            registered = registry.register(&mut socket, token, both);
-            let session = Box::new(ServerSession::new(session_config, seed, id, now));
-            Conn::new(id, socket, peer, session, now)
-        });
-        if let Err(error) = registered {
-            log::warn!("[{id}] cannot watch the socket of {peer}: {error}");
-            self.conns.remove(id);
-            return;
-        }
-        self.report.accepted += 1;
-        self.rearm(id);
-    }
-
-    /// Newcomers wait in the kernel's queue: the operator should know why, but not ten times a
-    /// second.
-    fn warn_full(&mut self, now: Millis) {
-        if now < self.next_warning {
-            return;
-        }
-        self.next_warning = now + WARNING_MS;
-        log::warn!(
-            "worker {} has {} connections, its share of --max-connections {}: newcomers wait; \
-             raise --max-connections or the limit of open files",
-            self.port.me().0,
-            self.conns.len(),
-            self.config.max_connections,
-        );
-    }
-
     /// A seed for one handshake's filler, which needs no secrecy (PROTOCOL H-07): the worker's seed
     /// counted up.
     fn next_seed(&mut self) -> [u8; 32] {
@@ -479,9 +426,6 @@ impl Worker {
     }
 }
 
-/// Connections accepted in a turn.
-const ACCEPTS_MAX: usize = 64;
-
 /// Letters read in a turn.
 const LETTERS_MAX: usize = 1_024;
 
@@ -490,9 +434,6 @@ const EVENTS_MAX: usize = 1_024;
 
 /// How often streams look at their clocks, in ms.
 const TICK_MS: u64 = 100;
-
-/// How often to say that the worker is full, in ms.
-const WARNING_MS: u64 = 10_000;
 
 /// How soon to offer mail again to a full inbox: no bell tells when there is room.
 const BACKED_UP_MS: u64 = 2;

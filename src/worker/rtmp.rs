@@ -149,8 +149,7 @@ impl Worker {
                 {
                     Ok((stream, run)) => {
                         conn.session.accept_publish(stream_id, now);
-                        conn.roles
-                            .push((stream_id, Role::Publishing { stream, run }));
+                        conn.give_role(stream_id, Role::Publishing { stream, run });
                         return;
                     }
                     Err(taken) => publish_refusal(name, taken),
@@ -182,12 +181,12 @@ impl Worker {
                         if self.nagle {
                             conn.set_nagle(true);
                         }
-                        conn.roles.push((stream_id, Role::Playing(playback)));
+                        conn.give_role(stream_id, Role::Playing(playback));
                         self.queue_flush(id);
                         return;
                     }
                     Ok(Joined::Waiting(stream)) => {
-                        conn.roles.push((stream_id, Role::Waiting { stream }));
+                        conn.give_role(stream_id, Role::Waiting { stream });
                         return;
                     }
                     Err(taken) => Refusal::new(code::PLAY_FAILED, format!("Sorry: {taken}.")),
@@ -270,7 +269,7 @@ impl Worker {
             conn.set_nagle(true);
         }
         let playback = Playback::new(stream, cursor, player_clock);
-        conn.roles.push((player.stream_id, Role::Playing(playback)));
+        conn.give_role(player.stream_id, Role::Playing(playback));
         self.queue_flush(player.conn);
         self.rearm(player.conn);
     }
