@@ -1,21 +1,15 @@
 //! Chunk layer: messages to bytes and back, with the sizes of a 1 Mbit/s stream.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod fixtures;
+
 use std::hint::black_box;
 
 use corecast::limits::ReaderLimits;
-use corecast::rtmp::chunk::{ChunkReader, ChunkWriter, Head, csid, write_message};
-use corecast::rtmp::message::Kind;
+use corecast::rtmp::chunk::{ChunkReader, ChunkWriter, write_message};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 
-fn head(timestamp: u32) -> Head {
-    Head {
-        csid: csid::VIDEO,
-        timestamp,
-        kind: Kind::Video,
-        stream_id: 1,
-    }
-}
+use fixtures::video_head as head;
 
 fn read(c: &mut Criterion) {
     let mut group = c.benchmark_group("chunk/read");

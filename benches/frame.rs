@@ -1,6 +1,8 @@
 //! Frame: a message becomes a frame, and a frame becomes slices for a socket.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod fixtures;
+
 use std::hint::black_box;
 
 use corecast::codec;
@@ -15,9 +17,7 @@ const TRAITS: Traits = Traits {
 };
 
 fn body(bytes: usize) -> Body {
-    let mut payload = vec![7; bytes];
-    payload.splice(..5, [0x27, 1, 0, 0, 0]);
-    Body::with_payload(&payload)
+    Body::with_payload(&fixtures::picture(bytes, false))
 }
 
 fn build(c: &mut Criterion) {
@@ -40,7 +40,7 @@ fn build(c: &mut Criterion) {
 fn gather(c: &mut Criterion) {
     let mut group = c.benchmark_group("frame/gather");
     for (bytes, chunk_size) in [(4_000, 60_000), (200_000, 60_000), (200_000, 4_096)] {
-        let frame = Frame::build(body(bytes), TRAITS, None, 40_000, chunk_size);
+        let frame = fixtures::picture_frame(bytes, false, 40_000, chunk_size);
         let id = BenchmarkId::from_parameter(format!("{bytes}B in {chunk_size}"));
         group.bench_function(id, |b| {
             let stamp = Stamp {

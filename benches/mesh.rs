@@ -1,49 +1,21 @@
 //! Mesh: what a frame costs that goes to another worker: post, letter, take.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod fixtures;
+
 use std::hint::black_box;
 use std::sync::Arc;
 
-use corecast::codec;
-use corecast::ids::{Run, StreamRef, WorkerId};
-use corecast::limits::MeshLimits;
-use corecast::live::Mail;
-use corecast::media::{Frame, Lane, Traits};
+use corecast::ids::WorkerId;
+use corecast::media::Frame;
 use corecast::mesh::Mesh;
-use corecast::rtmp::message::Body;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 
-const LIMITS: MeshLimits = MeshLimits {
-    letters_max: 1_024,
-    bytes_max: 64 << 20,
-};
+use fixtures::{MESH_LIMITS as LIMITS, mail};
 
 fn frame() -> Arc<Frame> {
-    let mut payload = vec![7; 4_000];
-    payload.splice(..5, [0x17, 1, 0, 0, 0]);
-    let tag = codec::video(&payload).unwrap();
-    let traits = Traits {
-        lane: Lane::Video,
-        join: true,
-        header: false,
-    };
-    Arc::new(Frame::build(
-        Body::with_payload(&payload),
-        traits,
-        Some(tag),
-        40,
-        60_000,
-    ))
-}
-
-fn mail(frame: &Arc<Frame>, number: u64) -> Mail {
-    Mail::Frame {
-        to: StreamRef { index: 1, epoch: 1 },
-        run: Run(1),
-        number,
-        frame: Arc::clone(frame),
-        headers: None,
-    }
+    let frame = fixtures::picture_frame(4_000, true, 40, fixtures::CHUNK_SIZE);
+    Arc::new(frame)
 }
 
 /// One turn of the owner and one of the mirror, for letters of several sizes.

@@ -92,39 +92,13 @@ await() {
     done
 }
 
-nginx_module() {
-    local found
-    for found in /usr/lib/nginx/modules /usr/lib64/nginx/modules /usr/lib/*/nginx/modules; do
-        if [ -e "$found/ngx_rtmp_module.so" ]; then
-            printf '%s' "$found/ngx_rtmp_module.so"
-            return
-        fi
-    done
-}
-
-# Everything at the module's defaults but for what makes the runs comparable: one process, room
-# for the connections.
 start_nginx() {
-    local nginx module work="$out/nginx" at=$((port + 2 + ${#servers[@]}))
-    nginx=$(PATH="$PATH:/usr/sbin" command -v nginx || true)
-    module=$(nginx_module)
-    if [ -z "$nginx" ] || [ -z "$module" ]; then
+    local work="$out/nginx" at=$((port + 2 + ${#servers[@]}))
+    if ! scripts/nginx-rtmp.sh --installed; then
         say "nginx-rtmp is not installed (Debian: apt-get install libnginx-mod-rtmp): left out"
         return
     fi
-    mkdir -p "$work"
-    cat > "$work/nginx.conf" <<EOF
-load_module $module;
-daemon off;
-master_process off;
-worker_processes 1;
-worker_rlimit_nofile 20000;
-error_log $work/error.log warn;
-pid $work/nginx.pid;
-events { worker_connections 19000; }
-rtmp { server { listen 127.0.0.1:$at; application live { live on; } } }
-EOF
-    (on 0 "$nginx" -e "$work/error.log" -p "$work" -c "$work/nginx.conf") 2> "$work/stderr.log" &
+    (on 0 scripts/nginx-rtmp.sh "127.0.0.1:$at" "$work") &
     children+=($!)
     await "$at" "$work/error.log"
     servers+=("nginx-rtmp=rtmp://127.0.0.1:$at/live/load,$!")

@@ -22,6 +22,8 @@ needs=(
     nginx:nginx
     python3:python3
     setpriv:util-linux
+    valgrind:valgrind
+    ip:iproute2
     # The plugins of GStreamer, VLC and nginx that the matrix loads.
     */gstreamer-1.0/libgstrtmp2.so:gstreamer1.0-plugins-bad
     */gstreamer-1.0/libgstrtmp.so:gstreamer1.0-plugins-bad

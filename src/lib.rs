@@ -38,8 +38,8 @@
 //! 5. `live/log.rs`: the owner worker appends it to the stream's log, which is the GOP cache and
 //!    the memory bound at once. For every other worker with players it posts one
 //!    [`live::Mail::Frame`].
-//! 6. `mesh/port.rs`: at the end of the turn all mail for one worker leaves as one letter, and its
-//!    bell is rung if it sleeps.
+//! 6. `mesh/port.rs`: when the turn has read everything, all mail for one worker leaves as one
+//!    letter, and its bell is rung if it sleeps; the owner's own players come after that.
 //! 7. `live/mirrors.rs`: the other worker appends the same `Arc<Frame>` to its mirror of the log.
 //! 8. `live/cursor.rs`: a player is a place in the log. `worker/conn.rs`, `flush`: once a turn its
 //!    cursor gathers slices of all it is owed ([`media::Gather`]) and one `writev` sends them.

@@ -21,13 +21,18 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use common::media::{self, Camera};
+use common::relay::{Fault, Relay};
 use common::server::TestServer;
 use corecast::rtmp::message::Kind;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn load(server: &TestServer, flags: &[&str]) -> Command {
+    load_at(server.rtmp, flags)
+}
+
+fn load_at(address: SocketAddr, flags: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_corecast-load"));
-    let url = format!("rtmp://{}/live/load", server.rtmp);
+    let url = format!("rtmp://{address}/live/load");
     command
         .arg(url)
         .args(["--warmup", "200ms", "--duration", "1s"])
@@ -42,7 +47,11 @@ fn run(mut command: Command) -> (Output, String) {
 }
 
 fn report(server: &TestServer, flags: &[&str]) -> (Option<i32>, Value) {
-    let mut command = load(server, flags);
+    report_at(server.rtmp, flags)
+}
+
+fn report_at(address: SocketAddr, flags: &[&str]) -> (Option<i32>, Value) {
+    let mut command = load_at(address, flags);
     command.args(["--quiet", "--json", "-"]);
     let (output, said) = run(command);
     let json = serde_json::from_slice(&output.stdout);
@@ -89,6 +98,52 @@ fn players_that_only_count_are_compared_by_the_byte_on_every_stream() {
     assert_eq!(report["storm"]["joined"], 15);
     assert!(report["steady"]["server"]["rss_bytes"].as_u64().unwrap() > 0);
     assert!(!report["seconds"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn idle_connections_are_kept_to_the_end_beside_players_and_counted() {
+    let server = TestServer::start(&[]);
+    let pid = server.pid().to_string();
+    let flags = ["--players=3", "--idle=20", "--server-pid", &pid];
+    let (code, report) = report(&server, &flags);
+    assert_eq!(code, Some(0), "{report:#}");
+    let all = json!({ "wanted": 20, "connected": 20, "held": 20 });
+    assert_eq!(report["idle"], all);
+    assert_eq!(report["steady"]["connections"], 1 + 3 + 20);
+    let memory = &report["steady"]["server"];
+    assert!(memory["rss_before_bytes"].as_u64().unwrap() > 0);
+    assert!(memory["rss_bytes_per_connection"].as_u64().unwrap() > 0);
+    let (output, said) = run(load(
+        &server,
+        &["--publishers=0", "--players=0", "--idle=7"],
+    ));
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let told = "7 of 7 accepted, 7 kept to the end";
+    assert!(said.contains(told), "{said}");
+    assert!(said.contains("every connection was kept"), "{said}");
+    assert!(said.contains(", 7 idle"), "no progress: {said}");
+}
+
+#[test]
+fn an_idle_connection_answers_pings_and_its_loss_fails_the_run() {
+    let server = TestServer::start(&[]);
+    let flags = ["--publishers=0", "--players=0", "--idle=3"];
+    let relay = Relay::start(server.rtmp, 1, Fault::Ping);
+    let (code, report) = report_at(relay.address, &flags);
+    assert_eq!(code, Some(0), "{report:#}");
+    assert_eq!((relay.struck(), relay.pongs()), (1, 1));
+    let relay = Relay::start(server.rtmp, 1, Fault::CutConnected);
+    let (code, report) = report_at(relay.address, &flags);
+    assert_eq!(code, Some(1), "{report:#}");
+    let two = json!({ "wanted": 3, "connected": 3, "held": 2 });
+    assert_eq!(report["idle"], two);
+    assert_eq!(report["losses"][0]["what"], "disconnected");
+    assert_eq!(report["losses"][0]["count"], 1);
+    let refusing = TestServer::start(&["--app", "other"]);
+    let (code, report) = report_at(refusing.rtmp, &flags);
+    assert_eq!(code, Some(1), "{report:#}");
+    assert_eq!(report["losses"][0]["what"], "refused");
+    assert_eq!(report["losses"][0]["count"], 3);
 }
 
 #[test]

@@ -135,6 +135,38 @@ impl Codec {
         !matches!(self, Self::Unknown(_))
     }
 
+    /// A number of its own for every codec we know by name, 1 to 31; 0 for all others.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Unknown(_) => 0,
+            Self::Avc => 1,
+            Self::Hevc => 2,
+            Self::Vvc => 3,
+            Self::Av1 => 4,
+            Self::Vp8 => 5,
+            Self::Vp9 => 6,
+            Self::H263 => 7,
+            Self::Screen => 8,
+            Self::Screen2 => 9,
+            Self::Vp6 => 10,
+            Self::Vp6Alpha => 11,
+            Self::Aac => 12,
+            Self::Mp3 => 13,
+            Self::Opus => 14,
+            Self::Flac => 15,
+            Self::Ac3 => 16,
+            Self::Eac3 => 17,
+            Self::Speex => 18,
+            Self::G711A => 19,
+            Self::G711U => 20,
+            Self::Pcm => 21,
+            Self::Adpcm => 22,
+            Self::Nelly => 23,
+            Self::Device => 24,
+        }
+    }
+
     /// Whether no frame can be decoded before a sequence header was seen (G-10). AV1, VP9 and
     /// Opus have one but work without (INTEROP 54, M-22).
     #[must_use]
@@ -195,6 +227,8 @@ impl fmt::Display for Codec {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -208,6 +242,21 @@ mod tests {
                 assert_eq!(codec.fourcc(), Some(*fourcc));
             }
         }
+    }
+
+    #[test]
+    fn every_codec_that_is_known_has_a_number_of_its_own() {
+        let fourccs = [
+            b"vvc1", b"vp08", b"vp09", b"Opus", b"fLaC", b"ac-3", b"ec-3",
+        ];
+        let fourccs =
+            fourccs.map(|name| [Media::Audio, Media::Video].map(|m| Codec::from_fourcc(m, *name)));
+        let ids = (0..16).map(|id| [Media::Audio, Media::Video].map(|m| Codec::from_id(m, id)));
+        let codecs: HashSet<Codec> = fourccs.into_iter().chain(ids).flatten().collect();
+        let known = codecs.iter().filter(|codec| codec.is_known());
+        let numbers: HashSet<u8> = known.clone().map(|codec| codec.number()).collect();
+        assert_eq!((known.count(), numbers.len()), (24, 24));
+        assert!(numbers.iter().all(|number| (1..32).contains(number)));
     }
 
     #[test]

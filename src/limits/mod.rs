@@ -169,6 +169,9 @@ pub const METADATA_BYTES_MAX: usize = 64 << 10;
 /// Metadata and sequence headers of all tracks kept per stream, in bytes: every joiner is sent
 /// them privately. Real ones are below 2 KiB.
 pub const HEADERS_BYTES_MAX: usize = 128 << 10;
+/// Headers that a player is known to have, 8 bytes each: metadata, and three kinds for each of the
+/// 16 tracks of sound and of picture that are kept (M-54). Beyond it they are sent again.
+pub const KNOWN_HEADERS_MAX: usize = 97;
 /// What a frame costs besides its payload, in bytes: head room, heads, counts, allocator.
 pub const FRAME_OVERHEAD_BYTES: usize = 256;
 /// What an idle connection costs, in bytes: `Conn`, its session, its place in the tables.

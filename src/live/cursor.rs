@@ -1,8 +1,9 @@
 //! `Cursor`: a player's place in a log.
 //!
 //! Invariants: a frame once begun is finished (`partial` keeps it alive past eviction), so the byte
-//! stream stays valid; headers go out before the first frame after a join or a skip (PROTOCOL
-//! G-14); after a skip video resumes at a join point only (G-13).
+//! stream stays valid; before every frame the player has the headers that are valid there
+//! (PROTOCOL G-14), and never the same ones again (RELIABILITY D3); after a skip video resumes at a
+//! join point only (G-13).
 //!
 //! One flush is `prepare`, `gather`, `advance`; `prepare` must precede `gather`, and `advance`
 //! takes what the socket took of that very gather.
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use crate::config::GopCache;
 use crate::ids::Seq;
 use crate::live::Log;
-use crate::media::{Frame, Gather, Headers, Lane, Stamp, Taste};
+use crate::media::{Frame, Gather, Headers, Known, Lane, Stamp, Taste};
 use crate::time::Millis;
 
 /// A player's place. See the module head.
@@ -22,7 +23,7 @@ pub struct Cursor {
     next: Seq,
     /// The frame cut by a short write.
     partial: Option<Partial>,
-    /// Headers are due before the next frame.
+    /// Headers that are valid at the next frame and unknown to the player are due before it.
     fresh: bool,
     gate: Gate,
     audio: bool,
@@ -30,6 +31,8 @@ pub struct Cursor {
     stamp: Stamp,
     /// The player's clock starts at its first frame (`--player-clock zero`), not yet sent.
     zero_at_first: bool,
+    /// The headers it has been sent, or has been begun to be sent.
+    known: Known,
 }
 
 /// What video may pass.
@@ -93,6 +96,7 @@ impl Cursor {
                 base_ms: 0,
             },
             zero_at_first: false,
+            known: Known::default(),
         }
     }
 
@@ -114,6 +118,7 @@ impl Cursor {
 
     /// receiveAudio, receiveVideo (C-73). Switching video on waits for a join point.
     pub fn receive(&mut self, audio: Option<bool>, video: Option<bool>) {
+        self.fresh |= audio == Some(true) && !self.audio;
         self.audio = audio.unwrap_or(self.audio);
         if video == Some(true) && !self.video {
             self.gate = Gate::Key;
@@ -136,15 +141,7 @@ impl Cursor {
             return 0;
         }
         let lost = self.skip(source.log, limits, now);
-        let mut walk = self.walk(source);
-        let first = walk
-            .next()
-            .map(|owed| (owed.seq, owed.frame.timestamp_ms()));
-        (self.next, self.gate) = match first {
-            Some((seq, _)) => (seq, walk.gate_before),
-            None => (Seq(walk.seq), walk.gate),
-        };
-        if let Some((seq, timestamp_ms)) = first
+        if let Some((seq, timestamp_ms)) = self.step(source)
             && self.fresh
         {
             let headers = source
@@ -154,10 +151,26 @@ impl Cursor {
             if std::mem::take(&mut self.zero_at_first) {
                 self.stamp.base_ms = timestamp_ms;
             }
-            headers.write(source.taste, timestamp_ms, self.stamp, control);
+            let (taste, known) = (source.taste, &mut self.known);
+            headers.write(taste, known, timestamp_ms, self.stamp, control);
             self.fresh = false;
+            // What was owed may be one of those.
+            self.step(source);
         }
         lost
+    }
+
+    /// Steps over what the player does not get. Place and time of the frame it gets next.
+    fn step(&mut self, source: Source<'_>) -> Option<(Seq, u64)> {
+        let mut walk = self.walk(source);
+        let first = walk
+            .next()
+            .map(|owed| (owed.seq, owed.frame.timestamp_ms()));
+        (self.next, self.gate) = match first {
+            Some((seq, _)) => (seq, walk.gate_before),
+            None => (Seq(walk.seq), walk.gate),
+        };
+        first
     }
 
     fn skip(&mut self, log: &Log, limits: LagLimits, now: Millis) -> u64 {
@@ -253,15 +266,14 @@ impl Cursor {
 
     /// Every frame owed, the cut one first, in the form it is sent. Headers that have become due
     /// behind a cut frame are for the next `prepare`: nothing may go ahead of them.
-    fn owed<'a>(&'a self, source: Source<'a>) -> impl Iterator<Item = &'a Frame> {
+    fn owed<'a>(&'a self, source: Source<'a>) -> Pending<'a> {
         let cut = self.partial.as_ref().and_then(Partial::form);
-        let rest = if self.fresh && cut.is_some() {
-            None
-        } else {
-            Some(self.walk(source))
-        };
-        cut.into_iter()
-            .chain(rest.into_iter().flatten().map(|owed| owed.frame))
+        let walk = self.walk(source);
+        Pending {
+            only_cut: self.fresh && cut.is_some(),
+            cut,
+            walk,
+        }
     }
 
     /// Takes note that the socket took `written` bytes of the last gather.
@@ -293,15 +305,20 @@ impl Cursor {
             }
             written -= len;
         }
+        if let Some(seen) = walk.seen {
+            self.known = *seen;
+        }
         // After the still picture: headers may have passed between it and the live edge (G-14).
         self.fresh |= self.gate == Gate::Still && place.1 == Gate::Key;
         (self.next, self.gate) = place;
         self.partial = cut;
     }
 
-    fn walk<'a>(&self, source: Source<'a>) -> Walk<'a> {
+    fn walk<'a>(&'a self, source: Source<'a>) -> Walk<'a> {
         Walk {
             source,
+            known: &self.known,
+            seen: None,
             seq: self.next.0,
             gate: self.gate,
             gate_before: self.gate,
@@ -325,11 +342,21 @@ impl Partial {
 /// frame last yielded.
 struct Walk<'a> {
     source: Source<'a>,
+    /// The headers the player has at the walk's start, and, once it is others, at its end.
+    known: &'a Known,
+    seen: Option<Box<Known>>,
     seq: u64,
     gate: Gate,
     gate_before: Gate,
     audio: bool,
     video: bool,
+}
+
+/// What a player is owed: the rest of a frame that was cut, then the frames of a walk.
+struct Pending<'a> {
+    cut: Option<&'a Frame>,
+    only_cut: bool,
+    walk: Walk<'a>,
 }
 
 struct Owed<'a> {
@@ -353,6 +380,9 @@ impl<'a> Iterator for Walk<'a> {
             let Some(frame) = self.source.taste.choose(whole) else {
                 continue;
             };
+            if frame.is_news() && !self.learn(frame) {
+                continue;
+            }
             if self.gate == Gate::Still && whole.traits().join {
                 let head = self.source.log.head().0.max(self.seq);
                 // A picture at the live edge is no still: what follows belongs to it.
@@ -366,7 +396,32 @@ impl<'a> Iterator for Walk<'a> {
     }
 }
 
+impl<'a> Iterator for Pending<'a> {
+    type Item = &'a Frame;
+
+    fn next(&mut self) -> Option<&'a Frame> {
+        match self.cut.take() {
+            None if self.only_cut => None,
+            None => self.walk.next().map(|owed| owed.frame),
+            cut => cut,
+        }
+    }
+}
+
 impl Walk<'_> {
+    /// Whether the player gets a frame with headers: not if it knows them all.
+    #[cold]
+    fn learn(&mut self, frame: &Frame) -> bool {
+        if self.seen.as_deref().unwrap_or(self.known).covers(frame) {
+            return frame.is_bare();
+        }
+        let seen = self
+            .seen
+            .get_or_insert_with(|| Box::new(self.known.clone()));
+        seen.note(frame);
+        true
+    }
+
     fn passes(&mut self, frame: &Frame) -> bool {
         let traits = frame.traits();
         if traits.header {
@@ -386,194 +441,4 @@ impl Walk<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Enhanced, Multitrack};
-    use crate::limits::ReaderLimits;
-    use crate::live::LogLimits;
-    use crate::live::tests::{LIMITS, fill, frame, inter, key, sound};
-    use crate::rtmp::caps::Caps;
-    use crate::rtmp::chunk::ChunkReader;
-
-    const NEVER: LagLimits = LagLimits {
-        ms: u64::MAX,
-        bytes: u64::MAX,
-    };
-
-    /// A stream's log and its only player.
-    struct Bench {
-        log: Log,
-        headers: Arc<Headers>,
-        taste: Taste,
-        reader: ChunkReader,
-    }
-
-    impl Bench {
-        fn new(limits: LogLimits, frames: &[Arc<Frame>]) -> Self {
-            let taste = Taste::new(&Caps::default(), Enhanced::Forward, Multitrack::Capable);
-            let mut reader = ChunkReader::new(ReaderLimits::PUBLISHER);
-            reader.set_chunk_size(128).unwrap();
-            let mut bench = Self {
-                log: Log::new(limits),
-                headers: Arc::default(),
-                taste,
-                reader,
-            };
-            bench.push(frames);
-            bench
-        }
-
-        fn push(&mut self, frames: &[Arc<Frame>]) {
-            fill(&mut self.log, &mut self.headers, frames, Millis(0));
-        }
-
-        /// One flush of at most `budget` bytes: timestamp and first byte of what arrives whole.
-        fn flush(&mut self, cursor: &mut Cursor, limits: LagLimits, budget: usize) -> Vec<Seen> {
-            let source = Source {
-                log: &self.log,
-                headers: &self.headers,
-                taste: &self.taste,
-            };
-            let (mut control, mut heads) = (Vec::new(), Vec::new());
-            cursor.prepare(source, limits, Millis(0), &mut control);
-            let mut gather = Gather::new();
-            cursor.gather(source, usize::MAX, &mut heads, &mut gather);
-            let slices = gather.slices().iter();
-            let mut bytes: Vec<u8> = slices.flat_map(|slice| slice.to_vec()).collect();
-            bytes.truncate(budget);
-            drop(gather);
-            cursor.advance(source, bytes.len());
-            control.append(&mut bytes);
-            let mut input = control.as_slice();
-            let mut seen = Vec::new();
-            while let Some(message) = self.reader.read(&mut input).unwrap() {
-                seen.push((message.timestamp, message.payload()[..2].to_vec()));
-            }
-            seen
-        }
-
-        fn flush_all(&mut self, cursor: &mut Cursor) -> Vec<Seen> {
-            self.flush(cursor, NEVER, usize::MAX)
-        }
-    }
-
-    type Seen = (u32, Vec<u8>);
-
-    fn config() -> Arc<Frame> {
-        frame(Lane::Video, false, true, 0)
-    }
-
-    fn times(seen: &[Seen]) -> Vec<u32> {
-        seen.iter().map(|(timestamp, _)| *timestamp).collect()
-    }
-
-    #[test]
-    fn a_late_joiner_starts_at_the_latest_keyframe() {
-        let mut bench = Bench::new(
-            LIMITS,
-            &[config(), key(40), inter(80), key(120), inter(160)],
-        );
-        let mut cursor = Cursor::join(&bench.log, GopCache::Full, 1);
-        let seen = bench.flush_all(&mut cursor);
-        // The sequence header carries the time of the key frame (K-39).
-        assert_eq!(times(&seen), [120, 120, 160]);
-        assert_eq!(seen[0].1, [0x17, 0]);
-        assert!(cursor.is_drained(&bench.log));
-    }
-
-    #[test]
-    fn without_a_gop_cache_audio_starts_at_once_and_video_at_the_next_key_frame() {
-        let mut bench = Bench::new(LIMITS, &[config(), key(40), inter(80)]);
-        let mut cursor = Cursor::join(&bench.log, GopCache::Off, 1);
-        bench.push(&[inter(120), sound(130), key(160), inter(200)]);
-        assert_eq!(times(&bench.flush_all(&mut cursor)), [130, 130, 160, 200]);
-    }
-
-    #[test]
-    fn a_still_picture_is_followed_by_the_live_edge() {
-        let mut bench = Bench::new(LIMITS, &[config(), key(40), inter(80), inter(120)]);
-        let mut cursor = Cursor::join(&bench.log, GopCache::Key, 1);
-        assert_eq!(times(&bench.flush_all(&mut cursor)), [40, 40]);
-        bench.push(&[inter(160), key(200)]);
-        assert_eq!(times(&bench.flush_all(&mut cursor)), [200, 200]);
-    }
-
-    #[test]
-    fn an_audio_join_point_does_not_let_video_through_in_mid_gop() {
-        let join = frame(Lane::Audio, true, false, 80);
-        let mut bench = Bench::new(LIMITS, &[key(0), inter(40), join]);
-        let mut cursor = Cursor::join(&bench.log, GopCache::Full, 1);
-        bench.push(&[inter(120), sound(130), key(160)]);
-        assert_eq!(times(&bench.flush_all(&mut cursor)), [80, 130, 160]);
-    }
-
-    #[test]
-    fn a_slow_player_skips_to_the_newest_key_frame_and_gets_headers_again() {
-        let mut bench = Bench::new(LIMITS, &[config(), key(0), inter(40)]);
-        let mut cursor = Cursor::join(&bench.log, GopCache::Full, 1);
-        bench.flush_all(&mut cursor);
-        bench.push(&[inter(80), config(), key(120), inter(160)]);
-        let limits = LagLimits { bytes: 50, ..NEVER };
-        let seen = bench.flush(&mut cursor, limits, usize::MAX);
-        assert_eq!(times(&seen), [120, 120, 160]);
-        assert_eq!(seen[0].1, [0x17, 0]);
-    }
-
-    #[test]
-    fn a_player_whose_place_was_evicted_waits_for_the_next_key_frame() {
-        let mut bench = Bench::new(
-            LogLimits {
-                frames: 2,
-                ..LIMITS
-            },
-            &[key(0)],
-        );
-        let mut cursor = Cursor::join(&bench.log, GopCache::Full, 1);
-        bench.push(&[inter(40), inter(80), inter(120)]);
-        assert!(bench.flush_all(&mut cursor).is_empty());
-        bench.push(&[inter(160), key(200)]);
-        assert_eq!(times(&bench.flush_all(&mut cursor)), [200]);
-    }
-
-    #[test]
-    fn a_frame_once_begun_is_finished_although_the_log_has_dropped_it() {
-        let mut bench = Bench::new(
-            LogLimits {
-                frames: 2,
-                ..LIMITS
-            },
-            &[key(0)],
-        );
-        let mut cursor = Cursor::join(&bench.log, GopCache::Full, 1);
-        assert!(bench.flush(&mut cursor, NEVER, 5).is_empty());
-        assert!(cursor.is_mid_frame());
-        bench.push(&[inter(40), inter(80), key(120)]);
-        let mut seen = bench.flush_all(&mut cursor);
-        seen.append(&mut bench.flush_all(&mut cursor));
-        assert_eq!(times(&seen), [0, 120]);
-    }
-
-    #[test]
-    fn headers_due_after_a_pause_wait_for_a_cut_frame_and_for_nothing_else() {
-        let mut bench = Bench::new(LIMITS, &[config(), key(0)]);
-        let mut cursor = Cursor::join(&bench.log, GopCache::Full, 1);
-        assert_eq!(times(&bench.flush(&mut cursor, NEVER, 5)), [0]);
-        bench.push(&[config(), key(80)]);
-        cursor.rejoin(&bench.log, GopCache::Full);
-        assert_eq!(times(&bench.flush_all(&mut cursor)), [0]);
-        assert_eq!(bench.flush_all(&mut cursor)[0], (80, vec![0x17, 0]));
-    }
-
-    #[test]
-    fn video_that_was_switched_off_comes_back_with_a_key_frame() {
-        let mut bench = Bench::new(LIMITS, &[key(0)]);
-        let mut cursor = Cursor::join(&bench.log, GopCache::Full, 1);
-        bench.flush_all(&mut cursor);
-        cursor.receive(None, Some(false));
-        bench.push(&[inter(40), sound(50)]);
-        assert_eq!(times(&bench.flush_all(&mut cursor)), [50]);
-        cursor.receive(None, Some(true));
-        bench.push(&[inter(80), key(120)]);
-        assert_eq!(times(&bench.flush_all(&mut cursor)), [120]);
-    }
-}
+mod tests;

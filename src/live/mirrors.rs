@@ -365,6 +365,8 @@ impl Stream {
         for frame in missed {
             self.push(frame, now);
         }
+        // What is no longer valid was shed as well.
+        self.headers = Arc::clone(headers);
     }
 
     pub(super) fn check(&self) {

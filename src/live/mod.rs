@@ -165,7 +165,7 @@ impl Live {
             return;
         };
         let frame = Arc::new(frame);
-        if publication.is_repeated_metadata(&frame, now) {
+        if publication.is_repeated_metadata(&frame) {
             return;
         }
         if let Some(tally) = &own.tally {

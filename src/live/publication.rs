@@ -34,8 +34,10 @@ pub struct Publication {
     last_join: Option<Millis>,
     /// Audio frames since the last video frame.
     audio_run: u32,
-    /// The last metadata forwarded, and when (C-92).
-    last_metadata: Option<(Arc<Frame>, Millis)>,
+    /// The last metadata forwarded (C-92).
+    last_metadata: Option<Arc<Frame>>,
+    /// The codec that each track had last, in a header or a frame.
+    codecs: Vec<(Media, u8, Codec)>,
 }
 
 /// What a publication carried, for the log lines.
@@ -76,6 +78,7 @@ impl Publication {
             last_join: None,
             audio_run: 0,
             last_metadata: None,
+            codecs: Vec::new(),
         }
     }
 
@@ -126,30 +129,46 @@ impl Publication {
             media_ms
         };
         let traits = Traits { lane, join, header };
-        Some(Frame::build(
-            message.body,
-            traits,
-            tag,
-            timestamp_ms,
-            chunk_size,
-        ))
+        let bare = tag.is_some_and(|tag| self.is_bare(&tag));
+        let frame = Frame::build(message.body, traits, tag, timestamp_ms, chunk_size);
+        Some(if bare { frame.bare() } else { frame })
     }
 
-    /// GStreamer repeats its metadata many times a second: it passes when it has changed, or
-    /// every 10 s (C-92).
-    pub fn is_repeated_metadata(&mut self, frame: &Arc<Frame>, now: Millis) -> bool {
+    /// No header has announced the codec of this frame, the first of it on its track.
+    fn is_bare(&mut self, tag: &Tag) -> bool {
+        let frame = matches!(tag.part, Part::Frame { .. });
+        if !frame
+            && !matches!(
+                tag.part,
+                Part::Config | Part::ChannelConfig | Part::ColorInfo
+            )
+        {
+            return false;
+        }
+        let is_it = |known: &&mut (Media, u8, Codec)| (known.0, known.1) == (tag.media, tag.track);
+        if let Some((_, _, codec)) = self.codecs.iter_mut().find(is_it) {
+            let before = std::mem::replace(codec, tag.codec);
+            return frame && before != tag.codec;
+        }
+        let room = self.codecs.len() < TRACKS_MAX;
+        if room {
+            self.codecs.push((tag.media, tag.track, tag.codec));
+        }
+        room && frame
+    }
+
+    /// GStreamer repeats its metadata many times a second: it passes when it has changed (C-92).
+    pub fn is_repeated_metadata(&mut self, frame: &Arc<Frame>) -> bool {
         let traits = frame.traits();
         if traits.lane != Lane::Data || !traits.header {
             return false;
         }
-        if let Some((last, at)) = &self.last_metadata
-            && last.payload() == frame.payload()
-            && now.since(*at) < METADATA_REPEAT_MS
-        {
+        let last = self.last_metadata.as_ref();
+        if last.is_some_and(|last| last.payload() == frame.payload()) {
             return true;
         }
         let kept = frame.payload().len() <= METADATA_BYTES_MAX;
-        self.last_metadata = kept.then(|| (Arc::clone(frame), now));
+        self.last_metadata = kept.then(|| Arc::clone(frame));
         false
     }
 
@@ -228,14 +247,14 @@ impl Report {
     }
 }
 
-/// Identical metadata passes again after this long.
-const METADATA_REPEAT_MS: u64 = 10_000;
-
 /// Video without a key frame for this long starts joiners at the next frame (G-06).
 const KEYLESS_MAX_MS: u64 = 10_000;
 
 /// So many audio frames without video make a stream audio only (G-05, SRS's figure).
 const AUDIO_ONLY_AFTER: u32 = 115;
+
+/// Tracks whose codecs are watched: as many as a stream keeps headers of (M-54).
+const TRACKS_MAX: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -338,24 +357,37 @@ mod tests {
         let huge = [METADATA, &vec![0; METADATA_BYTES_MAX]].concat();
         for _ in 0..2 {
             let frame = Arc::new(send(&mut p, Kind::DataAmf0, &huge, 0).unwrap());
-            assert!(!p.is_repeated_metadata(&frame, Millis(0)));
+            assert!(!p.is_repeated_metadata(&frame));
             assert_eq!(Arc::strong_count(&frame), 1);
         }
     }
 
     #[test]
-    fn repeated_metadata_passes_when_it_has_changed_or_after_ten_seconds() {
+    fn repeated_metadata_passes_only_when_it_has_changed() {
         let mut p = publication(None);
-        let mut repeated = |payload: &[u8], now| {
-            let frame = Arc::new(send(&mut p, Kind::DataAmf0, payload, now).unwrap());
-            p.is_repeated_metadata(&frame, Millis(now))
+        let mut repeated = |payload: &[u8]| {
+            let frame = Arc::new(send(&mut p, Kind::DataAmf0, payload, 0).unwrap());
+            p.is_repeated_metadata(&frame)
         };
-        assert!(!repeated(METADATA, 0));
-        assert!(repeated(METADATA, METADATA_REPEAT_MS - 1));
-        assert!(!repeated(METADATA, METADATA_REPEAT_MS));
-        assert!(!repeated(
-            &[METADATA, &[5]].concat(),
-            METADATA_REPEAT_MS + 1
-        ));
+        let other = [METADATA, &[5]].concat();
+        let sent = [METADATA, METADATA, &other, METADATA];
+        assert_eq!(sent.map(&mut repeated), [false, true, false, false]);
+    }
+
+    #[test]
+    fn the_first_frame_of_a_codec_that_no_header_announced_is_bare() {
+        const MP3: &[u8] = &[0x2F, 9];
+        const AAC: &[u8] = &[0xAF, 0, 0x12, 0x10];
+        let mut p = publication(None);
+        let sent = [CONFIG, KEY, INTER].map(|payload| (Kind::Video, payload));
+        let sounds = [MP3, MP3, SOUND, SOUND, AAC, MP3, AAC, SOUND];
+        let sent = sent
+            .into_iter()
+            .chain(sounds.map(|payload| (Kind::Audio, payload)));
+        let bare: Vec<bool> = sent
+            .map(|(kind, payload)| send(&mut p, kind, payload, 0).unwrap().is_bare())
+            .collect();
+        let (yes, no) = (true, false);
+        assert_eq!(bare, [no, no, no, yes, no, yes, no, no, yes, no, no]);
     }
 }

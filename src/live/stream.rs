@@ -146,11 +146,13 @@ impl Stream {
         self.tally.as_ref()
     }
 
-    /// Appends a frame to the log and takes note of it if it is a header.
+    /// Appends a frame to the log and takes note of it if it changes what joiners need.
     pub(super) fn push(&mut self, frame: Arc<Frame>, now: Millis) -> Seq {
-        let seq = self.log.push(Arc::clone(&frame), &self.headers, now);
-        if frame.traits().header {
-            Arc::make_mut(&mut self.headers).note(&frame);
+        // Only these are counted up: the count of a frame is a line that all workers share.
+        let noted = (frame.traits().header || frame.is_bare()).then(|| Arc::clone(&frame));
+        let seq = self.log.push(frame, &self.headers, now);
+        if let Some(noted) = noted {
+            Arc::make_mut(&mut self.headers).note(&noted);
         }
         seq
     }

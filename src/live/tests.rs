@@ -55,7 +55,7 @@ pub(super) const LIMITS: LogLimits = LogLimits {
 pub(super) fn fill(log: &mut Log, headers: &mut Arc<Headers>, frames: &[Arc<Frame>], now: Millis) {
     for frame in frames {
         log.push(Arc::clone(frame), headers, now);
-        if frame.traits().header {
+        if frame.traits().header || frame.is_bare() {
             Arc::make_mut(headers).note(frame);
         }
     }

@@ -113,6 +113,8 @@ pub struct Line {
     pub open: AtomicBool,
     /// Players that have had their first key frame and are connected.
     pub players: AtomicU32,
+    /// First message that a player which reads everything has got.
+    read_from: AtomicU64,
     sent: AtomicU64,
     videos: AtomicU64,
     audios: AtomicU64,
@@ -128,6 +130,7 @@ impl Line {
             name,
             open: AtomicBool::new(false),
             players: AtomicU32::new(0),
+            read_from: AtomicU64::new(u64::MAX),
             sent: AtomicU64::new(0),
             videos: AtomicU64::new(0),
             audios: AtomicU64::new(0),
@@ -162,6 +165,18 @@ impl Line {
         }
     }
 
+    /// A player that reads everything has got message `number`.
+    pub fn read(&self, number: u64) {
+        self.read_from.fetch_min(number, Ordering::Relaxed);
+    }
+
+    /// Whether one that reads everything has got message `number`, or an earlier one: only then
+    /// has a player that counts from there somebody to be compared with.
+    #[must_use]
+    pub fn is_read(&self, number: u64) -> bool {
+        self.read_from.load(Ordering::Relaxed) <= number
+    }
+
     /// Payload bytes sent so far.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -194,6 +209,12 @@ pub struct Gauges {
     pub joined: u64,
     /// The storm's players among them.
     pub storm_joined: u64,
+    /// Players among those that joined which read everything; the others count.
+    pub verifying: u64,
+    /// Idle connections that the server has accepted and keeps.
+    pub idle: u64,
+    /// Idle connections that the server accepted, ever.
+    pub idle_connected: u64,
     /// Connections that could not be made or ended, ever.
     pub gone: u64,
     /// Bytes that players read, with all overhead.
@@ -212,7 +233,7 @@ pub struct Gauges {
     pub storm_keys: Delays,
     /// How far behind its plan a message was sent, in the measured window.
     pub late: Delays,
-    /// All that went wrong: how often each thing, with examples.
+    /// All that went wrong: how much of each thing, with examples.
     pub losses: HashMap<&'static str, (u64, Vec<Loss>)>,
 }
 
@@ -220,7 +241,7 @@ impl Gauges {
     /// Notes something that went wrong.
     pub fn lose(&mut self, loss: Loss) {
         let (count, examples) = self.losses.entry(loss.what.class()).or_default();
-        *count += 1;
+        *count += loss.what.count();
         if examples.len() < EXAMPLES_MAX {
             examples.push(loss);
         }

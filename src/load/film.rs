@@ -110,7 +110,7 @@ impl Beat {
     /// The timestamp it is sent with, wrapping after 49 days.
     #[must_use]
     pub fn timestamp_ms(&self) -> u32 {
-        u32::try_from(self.at_us / 1_000 % (1 << 32)).unwrap_or(0)
+        timestamp_ms(self.at_us)
     }
 
     fn mark(&self, stream: u32, sent_us: u64) -> crate::load::mark::Mark {
@@ -121,4 +121,9 @@ impl Beat {
             sent_us,
         }
     }
+}
+
+/// Media time as a timestamp, wrapping after 49 days.
+pub(super) fn timestamp_ms(at_us: u64) -> u32 {
+    u32::try_from(at_us / 1_000 % (1 << 32)).unwrap_or(0)
 }

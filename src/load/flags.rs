@@ -38,7 +38,7 @@ pub struct Flags {
     #[arg(value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     pub players: u32,
 
-    /// Players of each stream that read and check everything; the others count bytes
+    /// Players of each stream that read and check everything; the others count bytes, see below
     /// [default: one of 50, at least 1]
     #[arg(long, value_name = "COUNT|all")]
     pub verify: Option<Verify>,
@@ -48,11 +48,17 @@ pub struct Flags {
     #[arg(value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     pub storm: u32,
 
+    /// Connections that are accepted and then ask for nothing; they stay to the end, and come with
+    /// the players
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    #[arg(value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    pub idle: u32,
+
     /// Publishers that connect in a second; 0: all at once
     #[arg(long, value_name = "RATE", default_value_t = 200)]
     pub publish_rate: u32,
 
-    /// Players that connect in a second; 0: all at once
+    /// Players, and idle connections, that connect in a second; 0: all at once
     #[arg(long, value_name = "RATE", default_value_t = 1_000)]
     pub join_rate: u32,
 
@@ -104,7 +110,7 @@ pub struct Flags {
     #[arg(long, value_name = "TIME", default_value = "10s")]
     pub drain: Duration,
 
-    /// Silence of a running stream that counts as a stall
+    /// A player that gets nothing for so long although its stream goes on has stalled
     #[arg(long, value_name = "TIME", default_value = "1s")]
     pub stall: Duration,
 
@@ -191,6 +197,7 @@ impl Flags {
             players: self.players,
             verify,
             storm: self.storm,
+            idle: self.idle,
             publish_rate: self.publish_rate,
             join_rate: self.join_rate,
             storm_rate: self.storm_rate,
@@ -275,13 +282,23 @@ pub enum BadFlag {
 }
 
 const AFTER_HELP: &str = "\
-Exit code: 0 if every player got everything, 1 if not, 2 if the run could not begin.
+Exit code: 0 if every player got everything and no connection was lost or stalled, 1 if not or
+if that cannot be told, 2 if the run could not begin.
+
+Players that read everything (--verify) find a message that is missing, repeated, changed in any
+bit, out of order or of another stream, a missing or changed header, a start without a key frame,
+and a timestamp that falls. The others do so up to their first key frame. From there they only
+count bytes, and are compared with a player of their stream that reads everything: they find whole
+messages missing or too many (of 90 bytes or more), stalls, and the end of a connection. They are
+blind to changed bits, to the order of messages and to timestamps. The report says how many players
+did which; one that counts and can be compared with none fails the run.
 
 One stream, many players:  corecast-load rtmp://127.0.0.1/live/load --players 1000
 Many streams:              … --publishers 200 --players 10
 Join storm:                … --players 1000 --storm 2000 --storm-rate 2000
 Publish storm:             … --publishers 500 --publish-rate 0 --players 1
-Cost of a player:          … --server-pid $(pidof corecast)";
+Cost of a player:          … --server-pid $(pidof corecast)
+Memory of a connection:    … --publishers 0 --players 0 --idle 5000 --server-pid $(pidof corecast)";
 
 #[cfg(test)]
 mod tests {

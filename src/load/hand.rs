@@ -14,8 +14,9 @@ use mio::{Events, Interest, Poll, Token};
 use crate::load::board::{Board, Phase};
 use crate::load::dial::Dialer;
 use crate::load::film::Film;
+use crate::load::idle::Idle;
 use crate::load::loss::{Loss, What, Who};
-use crate::load::player::{Ctx, Outcome, Part, Player, line_of};
+use crate::load::player::{Ctx, Outcome, Part, Player, Wake, line_of};
 use crate::load::publisher::Publisher;
 use crate::rtmp::client::ClientConfig;
 
@@ -30,6 +31,8 @@ pub struct Share {
     pub players: VecDeque<Visit<Part>>,
     /// Players that come in the measured window.
     pub storm: VecDeque<Visit<Part>>,
+    /// Idle connections, by number, in the order of their connecting.
+    pub idle: VecDeque<Visit<u32>>,
 }
 
 /// One connection to come.
@@ -64,10 +67,14 @@ pub struct Common {
     pub play: ClientConfig,
     /// A publisher's settings but for the stream's name.
     pub publish: ClientConfig,
+    /// An idle connection's settings.
+    pub idle: ClientConfig,
     /// A silence longer than this is a stall, microseconds.
     pub stall_us: u64,
     /// How long a thread that only counts rests between two looks at its sockets.
     pub rest: Duration,
+    /// Some players read everything.
+    pub verifies: bool,
 }
 
 /// A thread at work.
@@ -87,6 +94,7 @@ pub struct Hand<'a> {
 enum Peer {
     Player(Box<Player>),
     Publisher(Box<Publisher>),
+    Idle(Box<Idle>),
 }
 
 impl<'a> Hand<'a> {
@@ -143,8 +151,13 @@ impl<'a> Hand<'a> {
         self.with(|hand, ctx| {
             for event in events {
                 let place = event.token().0;
-                let readable = event.is_readable() || event.is_read_closed() || event.is_error();
-                hand.wake(place, readable, event.is_writable(), ctx);
+                let closed = event.is_read_closed() || event.is_error();
+                let wake = Wake {
+                    readable: event.is_readable() || closed,
+                    writable: event.is_writable(),
+                    closed,
+                };
+                hand.wake(place, wake, ctx);
             }
             hand.send(ctx);
             hand.dial(ctx);
@@ -154,6 +167,7 @@ impl<'a> Hand<'a> {
                     hand.keep(place, |peer| match peer {
                         Peer::Player(player) => player.tick(ctx),
                         Peer::Publisher(publisher) => publisher.tick(ctx),
+                        Peer::Idle(idle) => idle.tick(ctx),
                     });
                 }
             }
@@ -173,19 +187,21 @@ impl<'a> Hand<'a> {
             scratch: &mut scratch,
             trash: &mut trash,
             stall_us: common.stall_us,
+            verifies: common.verifies,
         };
         let outcome = work(self, &mut ctx);
         (self.scratch, self.trash) = (scratch, trash);
         Some(outcome)
     }
 
-    fn wake(&mut self, place: usize, readable: bool, writable: bool, ctx: &mut Ctx<'_>) {
+    fn wake(&mut self, place: usize, wake: Wake, ctx: &mut Ctx<'_>) {
         let mut due = None;
         self.keep(place, |peer| match peer {
-            Peer::Player(player) => player.ready(readable, writable, ctx),
+            Peer::Player(player) => player.ready(wake, ctx),
+            Peer::Idle(idle) => idle.ready(wake.readable, ctx),
             Peer::Publisher(publisher) => {
                 let had = publisher.due_us().is_some();
-                let goes_on = publisher.ready(readable, ctx);
+                let goes_on = publisher.ready(wake.readable, ctx);
                 due = publisher.due_us().filter(|_| !had);
                 goes_on
             }
@@ -222,7 +238,7 @@ impl<'a> Hand<'a> {
                     next = publisher.due_us();
                     goes_on
                 }
-                Peer::Player(_) => true,
+                Peer::Player(_) | Peer::Idle(_) => true,
             });
             self.due.extend(next.map(|due_us| Reverse((due_us, place))));
         }
@@ -242,8 +258,12 @@ impl<'a> Hand<'a> {
             let storms = ctx.board.join_from_us(true);
             let visit = take_due(&mut self.share.players, joins, now_us)
                 .or_else(|| take_due(&mut self.share.storm, storms, now_us));
-            match visit {
-                Some(visit) => self.dial_player(&visit, ctx),
+            if let Some(visit) = visit {
+                self.dial_player(&visit, ctx);
+                continue;
+            }
+            match take_due(&mut self.share.idle, joins, now_us) {
+                Some(visit) => self.dial_idle(&visit, ctx),
                 None => return,
             }
         }
@@ -257,7 +277,7 @@ impl<'a> Hand<'a> {
                 let publisher = Publisher::new(cast.stream, cast.offset_us, socket, config, ctx);
                 self.seat(Peer::Publisher(Box::new(publisher)));
             }
-            Err(error) => not_dialed(Who::Publisher, cast.stream, &error, ctx),
+            Err(error) => not_dialed(Who::Publisher, Some(cast.stream), &error, ctx),
         }
     }
 
@@ -269,7 +289,17 @@ impl<'a> Hand<'a> {
                 let player = Player::new(part, socket, config, ctx);
                 self.seat(Peer::Player(Box::new(player)));
             }
-            Err(error) => not_dialed(Who::Player(part.id), part.stream, &error, ctx),
+            Err(error) => not_dialed(Who::Player(part.id), Some(part.stream), &error, ctx),
+        }
+    }
+
+    fn dial_idle(&mut self, visit: &Visit<u32>, ctx: &mut Ctx<'_>) {
+        match self.common.dialer.dial(visit.number) {
+            Ok(socket) => {
+                let idle = Idle::new(visit.what, socket, self.common.idle.clone(), ctx);
+                self.seat(Peer::Idle(Box::new(idle)));
+            }
+            Err(error) => not_dialed(Who::Idle(visit.what), None, &error, ctx),
         }
     }
 
@@ -277,6 +307,7 @@ impl<'a> Hand<'a> {
         let socket = match &mut peer {
             Peer::Player(player) => player.socket(),
             Peer::Publisher(publisher) => publisher.socket(),
+            Peer::Idle(idle) => idle.socket(),
         };
         let interest = Interest::READABLE | Interest::WRITABLE;
         let token = Token(self.peers.len());
@@ -297,6 +328,7 @@ impl<'a> Hand<'a> {
                 .map(|v| self.began_us + v.after_us),
             next_join(&self.share.players, board.join_from_us(false)),
             next_join(&self.share.storm, board.join_from_us(true)),
+            next_join(&self.share.idle, board.join_from_us(false)),
         ];
         let next = dial.into_iter().flatten().chain(publisher).min();
         let idle = Duration::from_millis(IDLE_MS);
@@ -306,7 +338,7 @@ impl<'a> Hand<'a> {
     }
 }
 
-fn next_join(visits: &VecDeque<Visit<Part>>, from_us: u64) -> Option<u64> {
+fn next_join<T>(visits: &VecDeque<Visit<T>>, from_us: u64) -> Option<u64> {
     visits
         .front()
         .map(|visit| from_us.saturating_add(visit.after_us))
@@ -328,8 +360,9 @@ fn named(config: &ClientConfig, board: &Board, stream: u32) -> ClientConfig {
     }
 }
 
-fn not_dialed(who: Who, stream: u32, error: &io::Error, ctx: &mut Ctx<'_>) {
-    let stream = line_of(ctx.board, stream).map_or_else(String::new, |line| line.name.clone());
+fn not_dialed(who: Who, stream: Option<u32>, error: &io::Error, ctx: &mut Ctx<'_>) {
+    let line = stream.and_then(|stream| line_of(ctx.board, stream));
+    let stream = line.map_or_else(String::new, |line| line.name.clone());
     ctx.gauges.gone += 1;
     ctx.gauges.lose(Loss {
         who,

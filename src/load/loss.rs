@@ -6,7 +6,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::load::verify::Fault;
+use crate::load::fault::Fault;
 
 /// Who lost what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,7 @@ impl fmt::Display for Loss {
         match self.who {
             Who::Publisher => write!(f, "publisher of {}: {}", self.stream, self.what),
             Who::Player(id) => write!(f, "player {id} of {}: {}", self.stream, self.what),
+            Who::Idle(id) => write!(f, "idle connection {id}: {}", self.what),
         }
     }
 }
@@ -35,6 +36,8 @@ pub enum Who {
     Publisher,
     /// The player with that number.
     Player(u32),
+    /// The idle connection with that number.
+    Idle(u32),
 }
 
 /// What can go wrong.
@@ -52,6 +55,12 @@ pub enum What {
     /// No key frame came until the end.
     #[error("got no key frame")]
     NoKey,
+    /// Nothing came although the stream went on.
+    #[error("nothing came for more than {ms} ms")]
+    Stalled {
+        /// The limit that was passed, milliseconds.
+        ms: u64,
+    },
     /// What a player that reads everything found.
     #[error("{0}")]
     Fault(#[from] Fault),
@@ -80,6 +89,15 @@ pub enum What {
 }
 
 impl What {
+    /// How many of that it is: messages, or else once.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        match self {
+            Self::Fault(fault) => fault.messages(),
+            _ => 1,
+        }
+    }
+
     /// Under which word it is counted.
     #[must_use]
     pub fn class(&self) -> &'static str {
@@ -88,6 +106,7 @@ impl What {
             Self::Session(_) => "refused",
             Self::Disconnected(_) => "disconnected",
             Self::NoKey => "no key frame",
+            Self::Stalled { .. } => "stalled",
             Self::Short { .. } => "bytes missing",
             Self::Surplus { .. } => "bytes too many",
             Self::Backlog { .. } => "publisher held up",
@@ -96,6 +115,7 @@ impl What {
                 Fault::LateStart => "late start",
                 Fault::Gap { .. } => "messages missing",
                 Fault::Repeat { .. } => "messages repeated",
+                Fault::OutOfOrder { .. } => "messages out of order",
                 Fault::Changed { .. } | Fault::HeaderChanged(_) => "messages changed",
                 Fault::WrongStream { .. } => "other stream's messages",
                 Fault::TimeFell { .. } => "timestamps falling",

@@ -136,16 +136,26 @@ impl Made {
     /// is scratch.
     ///
     /// # Errors
-    /// Where the first byte differs, as far as can be told.
-    pub fn check(&self, kind: Kind, payload: &[u8], again: &mut Vec<u8>) -> Result<Mark, usize> {
-        let mark = Mark::find(payload).ok_or(0_usize)?;
+    /// Where it differs.
+    pub fn check(
+        &self,
+        kind: Kind,
+        payload: &[u8],
+        again: &mut Vec<u8>,
+    ) -> Result<Mark, Difference> {
+        let Some(mark) = Mark::find(payload) else {
+            return Err(Difference { at: 0, mark: None });
+        };
         again.clear();
         self.write(kind, &mark, again);
         if payload == again.as_slice() {
             return Ok(mark);
         }
         let same = payload.iter().zip(again.iter()).take_while(|(a, b)| a == b);
-        Err(same.count())
+        Err(Difference {
+            at: same.count(),
+            mark: Some(mark),
+        })
     }
 
     fn is_key(&self, own: u64) -> bool {
@@ -167,6 +177,15 @@ impl Made {
             .unwrap_or(usize::MAX)
             .max(LEAST_BYTES)
     }
+}
+
+/// How a payload is not what was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// First byte that differs; 0 when nothing about it is right.
+    pub at: usize,
+    /// Its mark, if no bit of that changed.
+    pub mark: Option<Mark>,
 }
 
 fn metadata(recipe: &Recipe) -> Vec<u8> {

@@ -6,11 +6,13 @@
 //! | `run` | leads the threads through the phases, adds up, judges |
 //! | `board` | what threads tell each other |
 //! | `hand` | one thread with its connections |
-//! | `publisher`, `player` | one connection each |
+//! | `publisher`, `player`, `idle` | one connection each |
 //! | `film` | what is shown: `made` here, or a `tape` read from an `flv` file |
 //! | `mark`, `record` | what is in a made message; codec settings |
-//! | `verify`, `wire` | whether a player got it; where messages end in its bytes |
-//! | `loss`, `delay` | what goes wrong; how long things take |
+//! | `verify`, `lane` | whether a player got it; which messages of a kind came |
+//! | `fault`, `loss` | what a player can find wrong; all that can go wrong |
+//! | `silence` | whether a player gets nothing although its stream goes on |
+//! | `wire`, `delay` | where messages end in a player's bytes; how long things take |
 //! | `dial`, `procfs`, `clock` | sockets and limits; the server's processes; time |
 //! | `bare` | a yardstick: the least a server can do |
 //! | `report`, `table`, `chart` | what was found: for programs, for people, as a picture |
@@ -25,10 +27,13 @@ pub mod chart;
 pub mod clock;
 pub mod delay;
 pub mod dial;
+pub mod fault;
 pub mod film;
 pub mod flags;
 pub mod flv;
 pub mod hand;
+pub mod idle;
+mod lane;
 pub mod loss;
 pub mod made;
 pub mod mark;
@@ -39,6 +44,7 @@ pub mod publisher;
 pub mod record;
 pub mod report;
 pub mod run;
+mod silence;
 pub mod table;
 pub mod tape;
 pub mod verify;

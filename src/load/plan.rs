@@ -30,9 +30,11 @@ pub struct Plan {
     pub verify: u32,
     /// Players that join all at once in the measured window, spread over the streams.
     pub storm: u32,
+    /// Connections that are accepted and then ask for nothing; they come with the players.
+    pub idle: u32,
     /// Publishers that begin to connect in a second; 0: all at once.
     pub publish_rate: u32,
-    /// Players that begin to connect in a second; 0: all at once.
+    /// Players, and idle connections, that begin to connect in a second; 0: all at once.
     pub join_rate: u32,
     /// The same of the storm.
     pub storm_rate: u32,
@@ -62,7 +64,9 @@ impl Plan {
             .streams
             .saturating_mul(self.players)
             .saturating_add(self.storm);
-        players.saturating_add(self.publishers())
+        players
+            .saturating_add(self.publishers())
+            .saturating_add(self.idle)
     }
 
     /// Publishing connections.
@@ -101,6 +105,7 @@ impl Plan {
                 publishers: VecDeque::new(),
                 players: VecDeque::new(),
                 storm: VecDeque::new(),
+                idle: VecDeque::new(),
             })
             .collect();
         let Some((first, counting)) = shares.split_first_mut() else {
@@ -136,6 +141,15 @@ impl Plan {
             } else {
                 share.players.push_back(visit);
             }
+        }
+        let players = self.regulars() + self.storm;
+        for id in 0..self.idle {
+            let to = turns.next().and_then(|at| counting.get_mut(at));
+            to.unwrap_or(&mut *first).idle.push_back(Visit {
+                after_us: spaced(id, self.join_rate),
+                number: publishers + players + id,
+                what: id,
+            });
         }
         shares
     }
@@ -203,6 +217,7 @@ pub(super) mod tests {
             players: 100,
             verify: 10,
             storm: 0,
+            idle: 0,
             publish_rate: 100,
             join_rate: 1_000,
             storm_rate: 0,
@@ -238,6 +253,7 @@ pub(super) mod tests {
             players: 25,
             verify: 1,
             storm: 10,
+            idle: 7,
             threads: 2,
             read_every_ms: 0,
             ..plan()
@@ -254,8 +270,11 @@ pub(super) mod tests {
             .flat_map(|share| share.players.iter().chain(&share.storm))
             .map(|visit| visit.number)
             .collect();
+        let idle = shares.iter().flat_map(|share| &share.idle);
+        numbers.extend(idle.map(|visit| visit.number));
         numbers.sort_unstable();
-        assert!(numbers.into_iter().eq(0..110));
+        assert!(numbers.into_iter().eq(0..117));
+        assert_eq!(plan.connections(), 117);
         assert_eq!(spaced(500, 1_000), 500_000);
         assert_eq!(spaced(500, 0), 0);
     }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: every player parses until it has all headers and a key frame. From there one that
 //! counts throws the bytes away in the kernel (`MSG_TRUNC`) and is judged by how many came since
-//! that frame, compared with a player that reads everything.
+//! that frame, compared with a player that reads everything and had that frame too.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use socket2::SockRef;
 use crate::load::board::{Board, Gauges, Line, Phase};
 use crate::load::film::Film;
 use crate::load::loss::{Loss, What, Who};
+use crate::load::silence::Silence;
 use crate::load::verify::{Seen, Verifier};
 use crate::load::wire::Wire;
 use crate::rtmp::chunk::write_control;
@@ -34,7 +35,7 @@ pub struct Player {
     dialed_us: u64,
     read_us: u64,
     has_key: bool,
-    stalled: bool,
+    silence: Silence,
 }
 
 /// What to do with bytes that come.
@@ -79,6 +80,19 @@ pub struct Ctx<'a> {
     pub trash: &'a mut Vec<u8>,
     /// A silence longer than this is a stall.
     pub stall_us: u64,
+    /// Some players read everything, so that others can be compared with them.
+    pub verifies: bool,
+}
+
+/// What an event says of a socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Wake {
+    /// Something can be read, if only the end.
+    pub readable: bool,
+    /// Something can be written.
+    pub writable: bool,
+    /// The other side has ended the connection; bytes may stand before the end.
+    pub closed: bool,
 }
 
 /// How a player ended, for the comparison at the end.
@@ -133,7 +147,7 @@ impl Player {
             dialed_us: now_us,
             read_us: now_us,
             has_key: false,
-            stalled: false,
+            silence: Silence::default(),
         }
     }
 
@@ -149,11 +163,15 @@ impl Player {
     }
 
     /// The socket has something to say. `false`: it is over.
-    pub fn ready(&mut self, readable: bool, writable: bool, ctx: &mut Ctx<'_>) -> bool {
-        if writable && let Err(what) = self.flush() {
+    pub fn ready(&mut self, wake: Wake, ctx: &mut Ctx<'_>) -> bool {
+        if wake.writable
+            && let Err(what) = self.flush()
+        {
             return self.lost(what, ctx);
         }
-        if readable && let Err(what) = self.read(ctx) {
+        if wake.readable
+            && let Err(what) = self.read(wake.closed, ctx)
+        {
             return self.lost(what, ctx);
         }
         if let Err(what) = self.flush() {
@@ -186,12 +204,23 @@ impl Player {
             }
             Stage::Over => return false,
         }
-        let goes_on = self.has_key && ctx.board.phase() < Phase::Drain;
-        if goes_on && !self.stalled && now_us.saturating_sub(self.read_us) > ctx.stall_us {
-            self.stalled = true;
-            ctx.gauges.stalls += 1;
-        }
+        self.listen(now_us, ctx);
         true
+    }
+
+    /// Looks whether something should have come.
+    fn listen(&mut self, now_us: u64, ctx: &mut Ctx<'_>) {
+        let line = line_of(ctx.board, self.stream).filter(|_| ctx.film.is_some());
+        let sent = line.map(|line| line.sent().number);
+        let is_up = line.is_none_or(|line| line.open.load(Ordering::Acquire));
+        if !self.has_key || !is_up || ctx.board.phase() >= Phase::Drain {
+            self.silence.end();
+        }
+        if self.silence.tick(now_us, sent, ctx.stall_us) {
+            ctx.gauges.stalls += 1;
+            let ms = ctx.stall_us / 1_000;
+            self.note(What::Stalled { ms }, ctx);
+        }
     }
 
     /// All was sent and there was time to read it.
@@ -205,10 +234,7 @@ impl Player {
                 if let Some(line) = line_of(ctx.board, self.stream) {
                     talk.verifier.finish(&line.sent());
                 }
-                for fault in talk.verifier.take_faults() {
-                    ctx.gauges
-                        .lose(loss(self.id, self.stream, ctx.board, What::Fault(fault)));
-                }
+                talk.tell(self.id, self.stream, ctx);
                 Some(Outcome::Read(talk.wire))
             }
             Stage::Counting(count) => Some(Outcome::Counted {
@@ -220,7 +246,7 @@ impl Player {
         }
     }
 
-    fn read(&mut self, ctx: &mut Ctx<'_>) -> Result<(), What> {
+    fn read(&mut self, closed: bool, ctx: &mut Ctx<'_>) -> Result<(), What> {
         loop {
             let (taken, room) = match &mut self.stage {
                 Stage::Talking(_) => (self.socket.read(ctx.scratch), ctx.scratch.len()),
@@ -243,15 +269,16 @@ impl Player {
             };
             let count = u64::try_from(bytes).unwrap_or(0);
             self.read_us = ctx.board.clock.now_us();
-            self.stalled = false;
+            self.silence.end();
             ctx.gauges.bytes += count;
             match &mut self.stage {
                 Stage::Talking(_) => self.feed(bytes, ctx)?,
                 Stage::Counting(counted) => counted.bytes += count,
                 Stage::Over => {}
             }
-            // A short read of a stream socket has emptied it (epoll(7)).
-            if bytes < room {
+            // A short read of a stream socket has emptied it (epoll(7)), but for the end, which is
+            // announced once.
+            if bytes < room && !closed {
                 return Ok(());
             }
         }
@@ -285,10 +312,7 @@ impl Player {
                     let line = line_of(ctx.board, self.stream);
                     let sent = line.map_or(0, |line| line.sent().number);
                     let seen = talk.verifier.take(&message, sent);
-                    for fault in talk.verifier.take_faults() {
-                        ctx.gauges
-                            .lose(loss(self.id, self.stream, ctx.board, What::Fault(fault)));
-                    }
+                    talk.tell(self.id, self.stream, ctx);
                     if let Some(seen) = seen {
                         self.seen(seen, input.len(), ctx);
                     }
@@ -310,6 +334,7 @@ impl Player {
             self.has_key = true;
             line.players.fetch_add(1, Ordering::Relaxed);
             ctx.gauges.players += 1;
+            ctx.gauges.verifying += u64::from(self.verify);
             let took_us = self.read_us.saturating_sub(self.dialed_us);
             if self.storm {
                 ctx.gauges.storm_joined += 1;
@@ -319,10 +344,14 @@ impl Player {
                 ctx.gauges.keys.record(took_us);
             }
         }
+        // Without a number, or without anybody to be compared with, waiting does not help.
+        let is_comparable = !ctx.verifies || seen.number.is_none_or(|number| line.is_read(number));
         if self.verify {
             ctx.gauges.checked += 1;
-            if let Some(number) = seen.number {
+            // Some servers send sounds while they wait for a key frame: no row begins there.
+            if let Some(number) = seen.number.filter(|_| self.has_key) {
                 talk.wire.push(number, talk.bytes);
+                line.read(number);
             }
             let sent_us = seen.sent_us.or_else(|| line.sent_us(seen.number?));
             // What was in the server's cache when the player came is old for a good reason.
@@ -335,7 +364,10 @@ impl Player {
                     ctx.gauges.steady.record(delay_us);
                 }
             }
-        } else if self.has_key && talk.verifier.has_headers() {
+        } else if self.has_key && talk.verifier.has_headers() && is_comparable {
+            // What is missing so far stays missing: nobody looks for it any more.
+            talk.verifier.settle();
+            talk.tell(self.id, self.stream, ctx);
             self.out.append(talk.session.out());
             self.stage = Stage::Counting(Count {
                 from: seen.number,
@@ -370,6 +402,10 @@ impl Player {
     }
 
     fn lost(&mut self, what: What, ctx: &mut Ctx<'_>) -> bool {
+        if let Stage::Talking(talk) = &mut self.stage {
+            talk.verifier.settle();
+            talk.tell(self.id, self.stream, ctx);
+        }
         self.note(what, ctx);
         ctx.gauges.gone += 1;
         if self.has_key {
@@ -384,6 +420,19 @@ impl Player {
 
     fn note(&self, what: What, ctx: &mut Ctx<'_>) {
         ctx.gauges.lose(loss(self.id, self.stream, ctx.board, what));
+    }
+}
+
+impl Talk {
+    /// Reports what the verifier has found.
+    fn tell(&mut self, id: u32, stream: u32, ctx: &mut Ctx<'_>) {
+        for fault in self.verifier.take_faults() {
+            if fault.changes_bytes() {
+                self.wire.spoil();
+            }
+            ctx.gauges
+                .lose(loss(id, stream, ctx.board, What::Fault(fault)));
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! `Report`: what a run found, for people and for programs.
 //!
-//! Invariant: `passed` is true only if every player joined, stayed, and got everything.
+//! Invariant: `passed` is true only if every player joined, stayed, and got everything, and if
+//! that was found out for each of them; the verdict says what kept it from being true.
 
 use serde_json::{Value, json};
 
@@ -19,6 +20,8 @@ pub struct Report {
     pub players_wanted: u32,
     /// Storm planned.
     pub storm_wanted: u32,
+    /// Idle connections planned.
+    pub idle_wanted: u32,
     /// One entry a second.
     pub seconds: Vec<Second>,
     /// The measured window.
@@ -27,6 +30,14 @@ pub struct Report {
     pub joined: u64,
     /// The storm's players that got a key frame.
     pub storm_joined: u64,
+    /// Players among both that read everything; the others counted.
+    pub verifying: u64,
+    /// Idle connections that the server accepted.
+    pub idle_connected: u64,
+    /// Those among them that it kept to the end.
+    pub idle_held: u64,
+    /// The server's resident memory before the first connection, bytes.
+    pub rss_before_bytes: u64,
     /// From letting the first player in to the last key frame, milliseconds.
     pub join_ms: u64,
     /// Connecting to the first key frame.
@@ -43,7 +54,7 @@ pub struct Report {
     pub stalls: u64,
     /// Connections that could not be made or ended.
     pub gone: u64,
-    /// What went wrong: how often each thing, with examples; by frequency.
+    /// What went wrong: how much of each thing, with examples; by frequency.
     pub losses: Vec<(&'static str, u64, Vec<Loss>)>,
 }
 
@@ -60,6 +71,8 @@ pub struct Second {
     pub publishers: u64,
     /// Players up at its end.
     pub players: u64,
+    /// Idle connections up at its end.
+    pub idle: u64,
     /// Players that got their first key frame in it.
     pub joins: u64,
     /// Bytes that players read.
@@ -105,6 +118,8 @@ pub struct Steady {
     pub length_ms: u64,
     /// Players up, times milliseconds.
     pub player_ms: u64,
+    /// Connections up at its end: publishers, players, idle ones.
+    pub connections: u64,
     /// Bytes that players read.
     pub bytes: u64,
     /// Payload bytes sent, times the players of each stream.
@@ -138,17 +153,52 @@ impl Steady {
 }
 
 impl Report {
-    /// Whether every player got everything.
+    /// Whether every player got everything, and every connection stayed.
     #[must_use]
     pub fn passed(&self) -> bool {
+        self.steady.length_ms > 0 && self.is_whole() && self.uncompared == 0
+    }
+
+    /// The outcome as a sentence.
+    #[must_use]
+    pub fn verdict(&self) -> String {
+        if self.steady.length_ms == 0 {
+            "NOT PASSED: the run never came to its measured window".to_owned()
+        } else if !self.is_whole() {
+            "NOT PASSED: not every player got everything".to_owned()
+        } else if self.uncompared > 0 {
+            format!("NOT PASSED: {}", self.unknown())
+        } else if self.players_wanted + self.storm_wanted == 0 {
+            "every connection was kept".to_owned()
+        } else {
+            "every player got everything".to_owned()
+        }
+    }
+
+    /// Players that only counted.
+    #[must_use]
+    pub fn counting(&self) -> u64 {
+        (self.joined + self.storm_joined).saturating_sub(self.verifying)
+    }
+
+    /// Whether nothing is known to be missing.
+    fn is_whole(&self) -> bool {
         self.losses.is_empty()
             && self.gone == 0
             && self.joined == u64::from(self.players_wanted)
             && self.storm_joined == u64::from(self.storm_wanted)
-            && self.steady.length_ms > 0
+            && self.idle_held == u64::from(self.idle_wanted)
     }
 
-    /// Reasons to mistrust the numbers, though not the verdict.
+    fn unknown(&self) -> String {
+        format!(
+            "{} players only counted bytes and can be compared with none that reads everything \
+             (see --verify)",
+            self.uncompared
+        )
+    }
+
+    /// Reasons to mistrust the numbers, or to know less than one might think.
     #[must_use]
     pub fn doubts(&self) -> Vec<String> {
         let mut doubts = Vec::new();
@@ -164,11 +214,9 @@ impl Report {
                 late.p99_us / 1_000
             ));
         }
-        if self.uncompared > 0 {
-            doubts.push(format!(
-                "{} players could be compared with none that reads everything (see --verify)",
-                self.uncompared
-            ));
+        // Otherwise this is the verdict.
+        if self.uncompared > 0 && !self.is_whole() {
+            doubts.push(self.unknown());
         }
         doubts
     }
@@ -183,6 +231,7 @@ impl Report {
         json!({
             "url": self.url,
             "passed": self.passed(),
+            "verdict": self.verdict(),
             "streams": self.streams,
             "players": { "wanted": self.players_wanted, "joined": self.joined },
             "storm": {
@@ -190,10 +239,17 @@ impl Report {
                 "joined": self.storm_joined,
                 "key_ms": spread_json(self.storm_keys.spread()),
             },
+            "idle": {
+                "wanted": self.idle_wanted,
+                "connected": self.idle_connected,
+                "held": self.idle_held,
+            },
             "joins_per_second": self.joins_per_second(),
             "key_ms": spread_json(self.keys.spread()),
             "steady": self.steady_json(),
             "checked_messages": self.checked,
+            "verifying_players": self.verifying,
+            "counting_players": self.counting(),
             "compared_players": self.compared,
             "uncompared_players": self.uncompared,
             "stalls": self.stalls,
@@ -210,6 +266,18 @@ impl Report {
         self.joined as f64 * 1_000.0 / self.join_ms.max(1) as f64
     }
 
+    /// Bytes by which the server's resident memory grew since the run began, for each connection
+    /// of the measured window's end; what they share is in it.
+    #[must_use]
+    pub fn rss_per_connection(&self) -> u64 {
+        let grown = self
+            .steady
+            .server
+            .rss_bytes
+            .saturating_sub(self.rss_before_bytes);
+        grown / self.steady.connections.max(1)
+    }
+
     fn steady_json(&self) -> Value {
         let steady = &self.steady;
         let server = (steady.server.alive > 0).then(|| {
@@ -219,6 +287,8 @@ impl Report {
                 "system_ms": steady.server.system_ms,
                 "cpu_ms_per_player_second": steady.cpu_ms_per_player_second(),
                 "rss_bytes": steady.server.rss_bytes,
+                "rss_before_bytes": self.rss_before_bytes,
+                "rss_bytes_per_connection": self.rss_per_connection(),
                 "context_switches": {
                     "voluntary": steady.server.switches_own,
                     "involuntary": steady.server.switches_forced,
@@ -227,6 +297,7 @@ impl Report {
         });
         json!({
             "length_ms": steady.length_ms,
+            "connections": steady.connections,
             "players": steady.players(),
             "mbps": rate(steady.bytes, steady.length_ms),
             "mbps_expected": rate(steady.expected, steady.length_ms),
@@ -245,6 +316,7 @@ fn second_json(second: &Second) -> Value {
         "steady": second.steady,
         "publishers": second.publishers,
         "players": second.players,
+        "idle": second.idle,
         "joins": second.joins,
         "mbps": second.mbps(),
         "mbps_expected": second.mbps_expected(),

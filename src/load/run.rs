@@ -79,6 +79,7 @@ fn common(plan: &Plan, dialer: Dialer) -> Common {
         ClientConfig::play(&plan.address),
         ClientConfig::publish(&plan.address),
     );
+    let idle = ClientConfig::idle(&plan.address);
     if plan.enhanced {
         // Old servers refuse keys they do not know, so only where they are needed.
         play.advert = Some(Advert::everything());
@@ -90,8 +91,10 @@ fn common(plan: &Plan, dialer: Dialer) -> Common {
         dialer,
         play,
         publish,
+        idle,
         stall_us: plan.stall_ms * 1_000,
         rest: Duration::from_millis(plan.read_every_ms),
+        verifies: plan.verify > 0,
     }
 }
 
@@ -115,6 +118,8 @@ struct Sums {
     players: u64,
     joined: u64,
     storm_joined: u64,
+    idle: u64,
+    idle_connected: u64,
     gone: u64,
     bytes: u64,
     stalls: u64,
@@ -122,20 +127,23 @@ struct Sums {
 
 impl<'a> Lead<'a> {
     fn new(plan: &'a Plan, board: &'a Board, progress: &'a mut dyn FnMut(&Second)) -> Self {
+        let usage = Usage::of(&plan.server_pids);
         Self {
             plan,
             board,
             progress,
             report: Report {
+                rss_before_bytes: usage.rss_bytes,
                 url: format!("{:?} ({})", plan.address, plan.target),
                 streams: plan.streams,
                 players_wanted: plan.regulars(),
                 storm_wanted: plan.storm,
+                idle_wanted: plan.idle,
                 ..Report::default()
             },
             last: Sums::default(),
             sent: vec![0; board.lines.len()],
-            usage: Usage::of(&plan.server_pids),
+            usage,
         }
     }
 
@@ -150,9 +158,12 @@ impl<'a> Lead<'a> {
         if up && self.sums().gone == 0 {
             let from_us = self.board.clock.now_us();
             self.board.let_in(false);
-            let wait = patience + planned(plan.regulars(), plan.join_rate);
-            let wanted = u64::from(plan.regulars());
-            let all = self.until(wait, |sums| sums.joined + sums.gone >= wanted);
+            let most = plan.regulars().max(plan.idle);
+            let wait = patience + planned(most, plan.join_rate);
+            let wanted = u64::from(plan.regulars()) + u64::from(plan.idle);
+            let all = self.until(wait, |sums| {
+                sums.joined + sums.idle_connected + sums.gone >= wanted
+            });
             self.report.join_ms = self.board.clock.now_us().saturating_sub(from_us) / 1_000;
             let ended = self.until(plan.warmup_ms, Self::is_all_gone);
             if all && !ended {
@@ -179,7 +190,9 @@ impl<'a> Lead<'a> {
         self.second(true);
         self.board.enter(Phase::Rest);
         let own = Usage::own().since(&own);
+        let sums = self.sums();
         let steady = &mut self.report.steady;
+        steady.connections = sums.publishers + sums.players + sums.idle;
         steady.server = self.usage.since(&before);
         steady.own = own;
         steady.length_ms = self.last.at_us.saturating_sub(from.at_us) / 1_000;
@@ -209,7 +222,7 @@ impl<'a> Lead<'a> {
     }
 
     fn is_all_gone(sums: &Sums) -> bool {
-        sums.gone > 0 && sums.players == 0 && sums.publishers == 0
+        sums.gone > 0 && sums.players == 0 && sums.publishers == 0 && sums.idle == 0
     }
 
     /// Waits until `done`, at most `ms`, and keeps the seconds going. `false`: in vain.
@@ -249,6 +262,7 @@ impl<'a> Lead<'a> {
             steady: self.board.phase() == Phase::Steady,
             publishers: sums.publishers,
             players: sums.players,
+            idle: sums.idle,
             joins: sums.joined + sums.storm_joined - self.last.joined - self.last.storm_joined,
             bytes: sums.bytes - self.last.bytes,
             expected: self.expected(),
@@ -285,6 +299,8 @@ impl<'a> Lead<'a> {
             sums.players += gauges.players;
             sums.joined += gauges.joined;
             sums.storm_joined += gauges.storm_joined;
+            sums.idle += gauges.idle;
+            sums.idle_connected += gauges.idle_connected;
             sums.gone += gauges.gone;
             sums.bytes += gauges.bytes;
             sums.stalls += gauges.stalls;
@@ -347,6 +363,9 @@ impl<'a> Lead<'a> {
         self.each(|gauges| {
             report.joined += gauges.joined;
             report.storm_joined += gauges.storm_joined;
+            report.verifying += gauges.verifying;
+            report.idle_connected += gauges.idle_connected;
+            report.idle_held += gauges.idle;
             report.gone += gauges.gone;
             report.stalls += gauges.stalls;
             report.checked += gauges.checked;

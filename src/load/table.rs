@@ -32,6 +32,9 @@ impl fmt::Display for Progress<'_> {
             let mib = second.server.rss_bytes >> 20;
             write!(f, ", server {:.0}% {mib} MiB", second.cpu_percent())?;
         }
+        if second.idle > 0 {
+            write!(f, ", {} idle", second.idle)?;
+        }
         if second.stalls + second.gone > 0 {
             write!(f, ", {} stalls, {} gone", second.stalls, second.gone)?;
         }
@@ -49,12 +52,23 @@ impl fmt::Display for Table<'_> {
         self.joins(f)?;
         self.steady(f)?;
         row(f, "stalls", format_args!("{}", report.stalls))?;
-        let (checked, compared) = (report.checked, report.compared);
+        let (checked, verifying) = (report.checked, report.verifying);
         row(
             f,
             "checked",
-            format_args!("{checked} messages bit by bit, {compared} players by their bytes"),
+            format_args!("{checked} messages bit by bit, all that {verifying} players got"),
         )?;
+        if report.counting() > 0 {
+            let (counting, compared) = (report.counting(), report.compared);
+            row(
+                f,
+                "counted",
+                format_args!(
+                    "the bytes of {counting} players, {compared} of them compared (blind to \
+                     changed bits and order)"
+                ),
+            )?;
+        }
         if report.losses.is_empty() {
             row(f, "losses", format_args!("none"))?;
         }
@@ -67,14 +81,7 @@ impl fmt::Display for Table<'_> {
         for doubt in report.doubts() {
             row(f, "note", format_args!("{doubt}"))?;
         }
-        let verdict = if report.passed() {
-            "every player got everything"
-        } else if report.steady.length_ms == 0 {
-            "NOT PASSED: the run never came to its measured window"
-        } else {
-            "NOT PASSED: not every player got everything"
-        };
-        row(f, "verdict", format_args!("{verdict}"))
+        row(f, "verdict", format_args!("{}", report.verdict()))
     }
 }
 
@@ -102,6 +109,15 @@ impl Table<'_> {
             let (joined, wanted) = (report.storm_joined, report.storm_wanted);
             row(f, "storm", format_args!("{joined} of {wanted} joined"))?;
             row(f, key, format_args!("{}", Shown(&report.storm_keys)))?;
+        }
+        if report.idle_wanted > 0 {
+            let (connected, held) = (report.idle_connected, report.idle_held);
+            let wanted = report.idle_wanted;
+            row(
+                f,
+                "idle connections",
+                format_args!("{connected} of {wanted} accepted, {held} kept to the end"),
+            )?;
         }
         Ok(())
     }
@@ -133,43 +149,50 @@ impl Table<'_> {
             "",
             format_args!("(of players that read everything; the others cannot tell)"),
         )?;
-        let server = &steady.server;
-        match steady.cpu_ms_per_player_second() {
-            None => row(
-                f,
-                "server's CPU",
-                format_args!("not measured: no --server-pid"),
-            )?,
-            Some(cost) => {
-                row(
-                    f,
-                    "server's CPU",
-                    format_args!(
-                        "{cost:.3} ms per player-second ({} ms user, {} ms system)",
-                        server.user_ms, server.system_ms
-                    ),
-                )?;
-                row(
-                    f,
-                    "server's memory",
-                    format_args!("{:.1} MiB resident", mib(server.rss_bytes)),
-                )?;
-                row(
-                    f,
-                    "context switches",
-                    format_args!(
-                        "{:.0} a second, {:.0} of them forced",
-                        (server.switches_own + server.switches_forced) as f64 / seconds,
-                        server.switches_forced as f64 / seconds
-                    ),
-                )?;
-            }
-        }
+        self.server(f)?;
         let tcp = mib(steady.tcp_bytes);
         row(
             f,
             "TCP buffers",
             format_args!("{tcp:.1} MiB at most, of the whole machine"),
+        )
+    }
+
+    fn server(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let steady = &self.0.steady;
+        let server = &steady.server;
+        let name = "server's CPU";
+        if server.alive == 0 {
+            return row(f, name, format_args!("not measured: no --server-pid"));
+        }
+        let (user, system) = (server.user_ms, server.system_ms);
+        match steady.cpu_ms_per_player_second() {
+            Some(cost) => row(
+                f,
+                name,
+                format_args!("{cost:.3} ms per player-second ({user} ms user, {system} ms system)"),
+            )?,
+            None => row(f, name, format_args!("{user} ms user, {system} ms system"))?,
+        }
+        let seconds = steady.length_ms as f64 / 1_000.0;
+        row(
+            f,
+            "server's memory",
+            format_args!(
+                "{:.1} MiB resident, {:.1} kB more for each of {} connections",
+                mib(server.rss_bytes),
+                self.0.rss_per_connection() as f64 / 1_000.0,
+                steady.connections
+            ),
+        )?;
+        row(
+            f,
+            "context switches",
+            format_args!(
+                "{:.0} a second, {:.0} of them forced",
+                (server.switches_own + server.switches_forced) as f64 / seconds,
+                server.switches_forced as f64 / seconds
+            ),
         )
     }
 }
@@ -235,6 +258,39 @@ mod tests {
         assert!(shown.contains("10.000 ms per player-second"), "{shown}");
         let json = report.to_json();
         assert_eq!(json["steady"]["server"]["cpu_ms_per_player_second"], 10.0);
+    }
+
+    #[test]
+    fn memory_is_shared_by_all_connections_even_if_none_plays() {
+        let mut report = Report {
+            rss_before_bytes: 5 << 20,
+            idle_wanted: 1_000,
+            idle_connected: 1_000,
+            idle_held: 1_000,
+            ..Report::default()
+        };
+        report.steady.length_ms = 1_000;
+        report.steady.connections = 1_000;
+        report.steady.server.alive = 1;
+        report.steady.server.rss_bytes = (5 << 20) + 2_300_000;
+        assert!(report.passed());
+        let shown = Table(&report).to_string();
+        let memory = "7.2 MiB resident, 2.3 kB more for each of 1000 connections";
+        assert!(shown.contains(memory), "{shown}");
+        assert!(shown.contains("every connection was kept"), "{shown}");
+        report.idle_held = 999;
+        assert!(!report.passed());
+    }
+
+    #[test]
+    fn players_that_could_be_compared_with_none_fail_the_run_by_name() {
+        let report = Report {
+            uncompared: 1,
+            ..report()
+        };
+        assert!(!report.passed());
+        assert!(report.verdict().contains("can be compared with none"));
+        assert!(report.doubts().is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::{fs, io};
 
 use crate::codec::{self, Part};
-use crate::load::film::{Beat, Reel};
+use crate::load::film::{Beat, Reel, timestamp_ms};
 use crate::load::flv::{self, FlvError};
 use crate::rtmp::amf0;
 use crate::rtmp::message::Kind;
@@ -18,6 +18,10 @@ pub struct Tape {
     metadata: Vec<u8>,
     headers: Vec<(Kind, Vec<u8>)>,
     items: Vec<Item>,
+    /// Where among the items the pictures are.
+    videos: Vec<u64>,
+    /// Where among the items the sounds are.
+    audios: Vec<u64>,
     /// Time from the first item to its next showing, microseconds.
     length_us: u64,
 }
@@ -40,6 +44,8 @@ impl Tape {
             metadata: Vec::new(),
             headers: Vec::new(),
             items: Vec::new(),
+            videos: Vec::new(),
+            audios: Vec::new(),
             length_us: 0,
         };
         let mut first_ms = None;
@@ -72,6 +78,12 @@ impl Tape {
         if !tape.items.iter().any(|item| item.key) {
             return Err(TapeError::NoKey);
         }
+        for (place, item) in (0..).zip(&tape.items) {
+            match item.kind {
+                Kind::Video => tape.videos.push(place),
+                _ => tape.audios.push(place),
+            }
+        }
         let last_us = tape.items.last().map_or(0, |item| item.at_us);
         tape.length_us = last_us + last_us / (tape.len() - 1).max(1) + 1_000;
         Ok(tape)
@@ -91,13 +103,10 @@ impl Tape {
 
     /// The next message.
     pub fn next(&self, reel: &mut Reel) -> Beat {
-        let round = reel.number / self.len();
-        let (kind, key, at_us) = self
+        let (kind, key) = self
             .item(reel.number)
-            .map_or((Kind::Video, false, 0), |item| {
-                (item.kind, item.key, item.at_us)
-            });
-        reel.step(kind, key, round * self.length_us + at_us)
+            .map_or((Kind::Video, false), |item| (item.kind, item.key));
+        reel.step(kind, key, self.at_us(reel.number))
     }
 
     /// The payload of message `number`.
@@ -118,13 +127,34 @@ impl Tape {
         numbers.max()
     }
 
-    /// The next message of a kind behind `number`.
+    /// Messages of that kind before message `number`.
     #[must_use]
-    pub fn after(&self, number: u64, kind: Kind) -> Option<u64> {
-        let round = number + 1..=number + self.len();
-        round
-            .into_iter()
-            .find(|&next| self.item(next).is_some_and(|item| item.kind == kind))
+    pub fn before(&self, kind: Kind, number: u64) -> u64 {
+        let places = self.places(kind);
+        let place = number % self.len();
+        let earlier = places.partition_point(|own| *own < place);
+        number / self.len() * count(places) + u64::try_from(earlier).unwrap_or(0)
+    }
+
+    /// Number of the `own`th message of that kind among all; `None` if there is none of it.
+    #[must_use]
+    pub fn number(&self, kind: Kind, own: u64) -> Option<u64> {
+        let places = self.places(kind);
+        let round = own.checked_div(count(places))?;
+        let place = places.get(usize::try_from(own % count(places)).ok()?)?;
+        Some(round * self.len() + place)
+    }
+
+    /// The timestamp that message `number` is sent with.
+    #[must_use]
+    pub fn timestamp_ms(&self, number: u64) -> u32 {
+        timestamp_ms(self.at_us(number))
+    }
+
+    /// Messages of that kind in a round.
+    #[must_use]
+    pub fn round(&self, kind: Kind) -> u64 {
+        count(self.places(kind))
     }
 
     /// Messages of a round, at least 1.
@@ -134,6 +164,19 @@ impl Tape {
 
     fn item(&self, number: u64) -> Option<&Item> {
         self.items.get(usize::try_from(number % self.len()).ok()?)
+    }
+
+    /// Media time of message `number`, microseconds since the film began.
+    fn at_us(&self, number: u64) -> u64 {
+        let at_us = self.item(number).map_or(0, |item| item.at_us);
+        number / self.len() * self.length_us + at_us
+    }
+
+    fn places(&self, kind: Kind) -> &[u64] {
+        match kind {
+            Kind::Video => &self.videos,
+            _ => &self.audios,
+        }
     }
 
     fn take_data(&mut self, payload: Vec<u8>) {
@@ -152,6 +195,10 @@ impl Tape {
         }
         Ok(())
     }
+}
+
+fn count(places: &[u64]) -> u64 {
+    u64::try_from(places.len()).unwrap_or(u64::MAX)
 }
 
 #[derive(Debug)]
@@ -233,8 +280,21 @@ mod tests {
         assert_eq!(tape.newest(Kind::Video, &key, 3), Some(0));
         assert_eq!(tape.newest(Kind::Video, &key, 4), Some(3));
         assert_eq!(tape.newest(Kind::Audio, &key, 4), None);
-        assert_eq!(tape.after(3, Kind::Video), Some(5));
-        assert_eq!(tape.after(5, Kind::Video), Some(6));
+    }
+
+    #[test]
+    fn numbers_among_a_kind_and_among_all_lead_to_each_other() {
+        let (tape, mut reel) = (tape(), Reel::default());
+        for _ in 0..9 {
+            let (videos, audios) = (reel.videos, reel.audios);
+            let beat = tape.next(&mut reel);
+            assert_eq!(tape.number(beat.kind, beat.own), Some(beat.number));
+            assert_eq!(tape.before(Kind::Video, beat.number), videos);
+            assert_eq!(tape.before(Kind::Audio, beat.number), audios);
+            assert_eq!(tape.timestamp_ms(beat.number), beat.timestamp_ms());
+        }
+        let silent = Tape::new(vec![tag(Kind::Video, 0, &[0x17, 1, 0, 0, 0, 10])]).unwrap();
+        assert_eq!(silent.number(Kind::Audio, 0), None);
     }
 
     #[test]

@@ -2,15 +2,16 @@
 //! message once, unchanged, in order.
 //!
 //! Invariant: each wrong message is reported once and what follows is judged from there, so one
-//! lost frame is one fault. A film made here is compared bit by bit with what was sent.
+//! lost frame is one fault. A film made here is compared bit by bit with what was sent. A message
+//! that is missing may only be late, so it is called missing when the connection ends, or when too
+//! many others are missing as well.
 
-use std::fmt;
 use std::sync::Arc;
 
-use thiserror::Error;
-
 use crate::codec::{self, Part};
+use crate::load::fault::{Fault, Media};
 use crate::load::film::{Film, Reel};
+use crate::load::lane::{Lane, Taken};
 use crate::load::mark::Mark;
 use crate::load::tape::Tape;
 use crate::rtmp::message::{Kind, Message};
@@ -23,8 +24,10 @@ pub struct Verifier {
     stream: u32,
     video: Lane,
     audio: Lane,
-    /// The newest message, where messages are known.
-    last_number: Option<u64>,
+    /// The highest number among all messages so far, where messages are known.
+    newest: Option<u64>,
+    /// What the connection adds to a tape's timestamps, from its first message that is known.
+    shift_ms: Option<u32>,
     faults: Vec<Fault>,
     /// A message made again, to compare with.
     again: Vec<u8>,
@@ -35,108 +38,34 @@ pub struct Verifier {
 pub struct Seen {
     /// A video frame from which decoding can start.
     pub key: bool,
-    /// Number among all messages of the stream, where it is known.
+    /// Number among all messages of the stream, where it is known and its turn.
     pub number: Option<u64>,
     /// When it was sent, where the message says so, microseconds since 1970.
     pub sent_us: Option<u64>,
 }
 
-/// What a player did not get as it should.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Fault {
-    /// A frame before its sequence header.
-    #[error("{0} without its header")]
-    MissingHeader(Media),
-    /// The first picture cannot be decoded alone.
-    #[error("the first picture is no key frame")]
-    LateStart,
-    /// Messages that never came.
-    #[error("{media}: {missing} messages missing before number {number}")]
-    Gap {
-        /// Kind of message.
-        media: Media,
-        /// How many.
-        missing: u64,
-        /// Number of the message that came instead.
-        number: u64,
-    },
-    /// A message that had come before.
-    #[error("{media}: number {number} came again")]
-    Repeat {
-        /// Kind of message.
-        media: Media,
-        /// Its number.
-        number: u64,
-    },
-    /// A message that is not what was sent.
-    #[error("{media}: number {number} differs from what was sent, at byte {at}")]
+/// Which message it is.
+enum Identity {
+    Known(Which),
+    /// Nobody can tell.
+    Unknown,
+    /// It differs from what was sent there.
     Changed {
-        /// Kind of message.
-        media: Media,
-        /// The number that was due.
-        number: u64,
-        /// First byte that differs; 0 when nothing about it is right.
+        which: Option<Which>,
         at: usize,
     },
-    /// A header that is not what was sent.
-    #[error("the {0} header differs from what was sent")]
-    HeaderChanged(Media),
-    /// A message of another stream.
-    #[error("{media}: a message of stream {found}")]
-    WrongStream {
-        /// Kind of message.
-        media: Media,
-        /// Stream it was sent on.
-        found: u32,
-    },
-    /// A timestamp below the one before.
-    #[error("{media}: the timestamp fell from {before} to {after} ms")]
-    TimeFell {
-        /// Kind of message.
-        media: Media,
-        /// Timestamp of the message before.
-        before: u32,
-        /// Its own.
-        after: u32,
-    },
-    /// The end is missing.
-    #[error("{media}: the last {missing} messages never came")]
-    Behind {
-        /// Kind of message.
-        media: Media,
-        /// How many.
-        missing: u64,
-    },
-    /// Not one message of a kind came.
-    #[error("{0}: nothing came")]
-    Nothing(Media),
+    /// It belongs to that stream.
+    Foreign(u32),
 }
 
-/// Audio or video, for messages to people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Media {
-    /// Message type 8.
-    Audio,
-    /// Message type 9.
-    Video,
-}
-
-impl fmt::Display for Media {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Audio => "audio",
-            Self::Video => "video",
-        })
-    }
-}
-
-#[derive(Debug, Default)]
-struct Lane {
-    header: bool,
-    started: bool,
-    timestamp: Option<u32>,
-    /// What is due next: a number of its kind (made films, marks) or of all messages (tapes).
-    due: Option<u64>,
+/// A message of the stream.
+#[derive(Clone, Copy)]
+struct Which {
+    /// Number among those of its kind.
+    own: u64,
+    /// Number among all.
+    number: u64,
+    sent_us: Option<u64>,
 }
 
 impl Verifier {
@@ -148,7 +77,8 @@ impl Verifier {
             stream,
             video: Lane::default(),
             audio: Lane::default(),
-            last_number: None,
+            newest: None,
+            shift_ms: None,
             faults: Vec::new(),
             again: Vec::new(),
         }
@@ -167,68 +97,78 @@ impl Verifier {
             Media::Audio => codec::audio(payload),
         };
         let key = match told.map(|tag| tag.part) {
+            Ok(Part::Frame { key }) => key && media == Media::Video,
+            Err(_) => false,
+            // A frame whose type changed is still a frame, and a damaged one.
+            Ok(_) if self.is_marked(payload) => false,
             Ok(Part::Config) => {
                 self.header(media, kind, payload);
                 return None;
             }
-            Ok(Part::Frame { key }) => key,
             Ok(_) => return None,
-            Err(_) => false,
         };
         self.start(media, key);
-        self.time(media, message.timestamp);
-        let (number, sent_us) = match self.film.clone().as_deref() {
-            Some(Film::Made(made)) => {
-                let mut again = std::mem::take(&mut self.again);
-                let checked = made.check(kind, payload, &mut again);
-                self.again = again;
-                match checked {
-                    Ok(mark) => self.marked(media, &mark),
-                    Err(at) => self.changed(media, at),
-                }
+        let which = match self.identify(media, message, sent) {
+            Identity::Known(which) => self.place(media, key, &which).then_some(which),
+            Identity::Foreign(found) => {
+                self.faults.push(Fault::WrongStream { media, found });
+                None
             }
-            Some(Film::File(tape)) => (self.taped(media, kind, tape, payload, sent), None),
-            None => match Mark::find(payload) {
-                Some(mark) => self.marked(
-                    media,
-                    &Mark {
-                        stream: self.stream,
-                        ..mark
-                    },
-                ),
-                None => (None, None),
-            },
+            Identity::Changed { which, at } => {
+                let number = which.map(|which| which.own);
+                let number = number.or_else(|| self.lane(media).due());
+                self.faults.push(Fault::Changed { media, number, at });
+                match which {
+                    Some(which) => {
+                        self.place(media, key, &which);
+                    }
+                    None => self.lane(media).take_unknown(),
+                }
+                None
+            }
+            Identity::Unknown => {
+                self.time(media, message.timestamp);
+                None
+            }
         };
-        self.last_number = number.or(self.last_number);
+        if which.is_some() {
+            self.time(media, message.timestamp);
+        }
         Some(Seen {
-            key: key && media == Media::Video,
-            number,
-            sent_us,
+            key,
+            number: which.map(|which| which.number),
+            sent_us: which.and_then(|which| which.sent_us),
         })
     }
 
     /// Says what is missing now that everything has been sent: all of `sent`.
     pub fn finish(&mut self, sent: &Reel) {
+        self.settle();
         let Some(film) = self.film.clone() else {
             return;
         };
-        for (media, kind) in [(Media::Video, Kind::Video), (Media::Audio, Kind::Audio)] {
+        for (media, kind, sent) in [
+            (Media::Video, Kind::Video, sent.videos),
+            (Media::Audio, Kind::Audio, sent.audios),
+        ] {
             if !film.has(kind) {
                 continue;
             }
-            let Some(due) = self.lane(media).due else {
-                self.faults.push(Fault::Nothing(media));
-                continue;
+            let lane = self.lane(media);
+            let missing = lane.due().map(|due| sent.saturating_sub(due));
+            let fault = match missing {
+                Some(0) => continue,
+                Some(missing) if lane.started => Fault::Behind { media, missing },
+                _ => Fault::Nothing(media),
             };
-            let missing = match (&*film, media) {
-                (Film::Made(_), Media::Video) => sent.videos.saturating_sub(due),
-                (Film::Made(_), Media::Audio) => sent.audios.saturating_sub(due),
-                (Film::File(tape), _) => between(tape, kind, due, sent.number),
-            };
-            if missing > 0 {
-                self.faults.push(Fault::Behind { media, missing });
-            }
+            self.faults.push(fault);
         }
+    }
+
+    /// Calls missing whatever is missing: nothing more is going to be read.
+    pub fn settle(&mut self) {
+        self.give_up(Media::Video, 0);
+        self.give_up(Media::Audio, 0);
     }
 
     /// Whether it has every header that its stream has.
@@ -250,6 +190,11 @@ impl Verifier {
             Media::Audio => &mut self.audio,
             Media::Video => &mut self.video,
         }
+    }
+
+    /// Whether it is a frame made here, whatever its first bytes say.
+    fn is_marked(&self, payload: &[u8]) -> bool {
+        matches!(self.film.as_deref(), Some(Film::Made(_))) && Mark::find(payload).is_some()
     }
 
     fn header(&mut self, media: Media, kind: Kind, payload: &[u8]) {
@@ -284,9 +229,7 @@ impl Verifier {
     }
 
     fn time(&mut self, media: Media, after: u32) {
-        let before = self.lane(media).timestamp.replace(after).unwrap_or(after);
-        // Timestamps wrap: the upper half of the differences is behind.
-        if after.wrapping_sub(before) > u32::MAX / 2 {
+        if let Some(before) = self.lane(media).time(after) {
             self.faults.push(Fault::TimeFell {
                 media,
                 before,
@@ -295,115 +238,138 @@ impl Verifier {
         }
     }
 
-    fn marked(&mut self, media: Media, mark: &Mark) -> (Option<u64>, Option<u64>) {
-        if mark.stream != self.stream {
-            self.faults.push(Fault::WrongStream {
-                media,
-                found: mark.stream,
-            });
-            return (None, None);
+    fn identify(&mut self, media: Media, message: &Message, sent: u64) -> Identity {
+        let payload = message.payload();
+        match self.film.clone().as_deref() {
+            Some(Film::Made(made)) => {
+                let mut again = std::mem::take(&mut self.again);
+                let checked = made.check(message.kind, payload, &mut again);
+                self.again = again;
+                match checked {
+                    Ok(mark) if mark.stream != self.stream => Identity::Foreign(mark.stream),
+                    Ok(mark) => Identity::Known(Which::of(&mark)),
+                    Err(difference) => Identity::Changed {
+                        which: difference.mark.map(|mark| Which::of(&mark)),
+                        at: difference.at,
+                    },
+                }
+            }
+            Some(Film::File(tape)) => self.identify_taped(media, message, tape, sent),
+            None => match Mark::find(payload) {
+                Some(mark) => Identity::Known(Which::of(&mark)),
+                None => Identity::Unknown,
+            },
         }
-        let due = *self.lane(media).due.get_or_insert(mark.own);
-        if mark.own < due {
-            self.faults.push(Fault::Repeat {
-                media,
-                number: mark.own,
-            });
-            return (None, None);
-        }
-        if mark.own > due {
-            self.faults.push(Fault::Gap {
-                media,
-                missing: mark.own - due,
-                number: mark.own,
-            });
-        }
-        self.lane(media).due = Some(mark.own + 1);
-        (Some(mark.number), Some(mark.sent_us))
     }
 
-    /// A message that cannot be identified is taken for the one that was due.
-    fn changed(&mut self, media: Media, at: usize) -> (Option<u64>, Option<u64>) {
-        let number = self.lane(media).due.unwrap_or(0);
-        self.lane(media).due = Some(number + 1);
-        self.faults.push(Fault::Changed { media, number, at });
-        (None, None)
-    }
-
-    fn taped(
+    /// A tape's messages carry no number, and some are alike. The one that is due is taken for
+    /// itself; another is looked for within a round of it, by its timestamp too if that helps.
+    fn identify_taped(
         &mut self,
         media: Media,
-        kind: Kind,
+        message: &Message,
         tape: &Tape,
-        payload: &[u8],
         sent: u64,
-    ) -> Option<u64> {
-        let known = self.lane(media).due;
-        let due = match known {
-            Some(due) => due,
-            // Frames of silence are all alike: only a key frame tells where we are.
-            None if media == Media::Audio && self.last_number.is_none() => return None,
-            None => match self.last_number {
-                Some(last) => tape.after(last, kind)?,
-                None => tape.newest(kind, payload, sent).unwrap_or(0),
-            },
+    ) -> Identity {
+        let (kind, payload) = (message.kind, message.payload());
+        let found = match self.lane(media).due() {
+            Some(due) => self.nearest(media, message, tape, due),
+            // Frames of silence are all alike: only a picture tells where we are.
+            None if media == Media::Audio => return Identity::Unknown,
+            None => tape
+                .newest(kind, payload, sent)
+                .map(|number| tape.before(kind, number)),
         };
-        let mut number = due;
-        if tape.payload(due) != payload {
-            match next_like(tape, kind, payload, due) {
-                Some(found) => {
-                    let missing = between(tape, kind, due, found);
-                    let is_repeat = self.is_newest(tape, kind, payload, due);
-                    if is_repeat {
-                        self.faults.push(Fault::Repeat { media, number: due });
-                        return None;
-                    }
-                    number = found;
-                    self.faults.push(Fault::Gap {
-                        media,
-                        missing,
-                        number,
-                    });
-                }
-                None => self.faults.push(Fault::Changed {
-                    media,
-                    number,
-                    at: 0,
-                }),
-            }
-        }
-        self.lane(media).due = tape.after(number, kind);
-        Some(number)
+        let known = found.and_then(|own| Some((own, tape.number(kind, own)?)));
+        let Some((own, number)) = known else {
+            return Identity::Changed { which: None, at: 0 };
+        };
+        let shift_ms = message.timestamp.wrapping_sub(tape.timestamp_ms(number));
+        self.shift_ms.get_or_insert(shift_ms);
+        Identity::Known(Which {
+            own,
+            number,
+            sent_us: None,
+        })
     }
 
-    /// Whether the message right before `due` had this payload.
-    fn is_newest(&self, tape: &Tape, kind: Kind, payload: &[u8], due: u64) -> bool {
-        tape.newest(kind, payload, due)
-            .is_some_and(|last| between(tape, kind, last, due) == 1)
+    /// The number next to `due`, among its kind, of a message like this one.
+    fn nearest(&self, media: Media, message: &Message, tape: &Tape, due: u64) -> Option<u64> {
+        let lane = match media {
+            Media::Audio => &self.audio,
+            Media::Video => &self.video,
+        };
+        let number = |own| tape.number(message.kind, own);
+        let is_alike =
+            |own: &u64| number(*own).is_some_and(|n| tape.payload(n) == message.payload());
+        let is_timely = |own: &u64| {
+            let film_ms = number(*own).map(|n| tape.timestamp_ms(n));
+            let shift_ms = film_ms.map(|film_ms| message.timestamp.wrapping_sub(film_ms));
+            shift_ms.is_some() && shift_ms == self.shift_ms
+        };
+        let is_due = is_alike(&due);
+        if is_due && is_timely(&due) {
+            return Some(due);
+        }
+        let steps = 0..=if is_due {
+            TWINS_STEPS
+        } else {
+            tape.round(message.kind)
+        };
+        let around = steps.flat_map(|step| [due.checked_sub(step), due.checked_add(step)]);
+        let alike: Vec<u64> = around
+            .flatten()
+            .filter(|own| *own >= lane.first())
+            .filter(is_alike)
+            .collect();
+        let timely = alike.iter().find(|own| is_timely(own));
+        let late = alike.iter().find(|own| **own == due || lane.lacks(**own));
+        let nearest = alike.first();
+        timely.or(late).or(nearest).copied()
+    }
+
+    /// Puts a message where it belongs. `false`: it is not its turn.
+    fn place(&mut self, media: Media, key: bool, which: &Which) -> bool {
+        let number = which.own;
+        if media == Media::Video && key {
+            // From the first key frame on, every sound is owed as well.
+            self.audio.begin(which.number.saturating_sub(which.own));
+        }
+        let taken = self.lane(media).take(number);
+        self.give_up(media, HOLES_MAX);
+        let is_late = self.newest.is_some_and(|newest| which.number < newest);
+        self.newest = self.newest.max(Some(which.number));
+        let fault = match taken {
+            Taken::New if !is_late => return true,
+            Taken::New | Taken::Late => Fault::OutOfOrder { media, number },
+            Taken::Again => Fault::Repeat { media, number },
+        };
+        self.faults.push(fault);
+        false
+    }
+
+    /// Stops waiting for what is missing, all but the newest `keep` holes.
+    fn give_up(&mut self, media: Media, keep: usize) {
+        let holes = self.lane(media).settle(keep);
+        self.faults.extend(holes.into_iter().map(|hole| Fault::Gap {
+            media,
+            missing: hole.missing(),
+            number: hole.to,
+        }));
     }
 }
 
-/// The first message at or behind `from` with that payload, within one round.
-fn next_like(tape: &Tape, kind: Kind, payload: &[u8], from: u64) -> Option<u64> {
-    let mut number = from;
-    loop {
-        if tape.payload(number) == payload {
-            return Some(number);
-        }
-        number = tape.after(number, kind)?;
-        if std::ptr::eq(tape.payload(number), tape.payload(from)) {
-            return None;
+impl Which {
+    fn of(mark: &Mark) -> Self {
+        Self {
+            own: mark.own,
+            number: mark.number,
+            sent_us: Some(mark.sent_us),
         }
     }
 }
 
-/// Messages of a kind from `from` up to, but without, `to`.
-fn between(tape: &Tape, kind: Kind, from: u64, to: u64) -> u64 {
-    let mut count = 0;
-    let mut number = Some(from);
-    while let Some(at) = number.filter(|&at| at < to) {
-        count += 1;
-        number = tape.after(at, kind);
-    }
-    count
-}
+/// Holes kept open at most: more are no disorder but a loss.
+const HOLES_MAX: usize = 16;
+/// How far a message that could be the one that is due is looked for elsewhere.
+const TWINS_STEPS: u64 = 64;

@@ -1,6 +1,7 @@
 //! Every fault a player can meet is told, once, and nothing else is.
 
-use super::verify::{Fault, Media, Verifier};
+use super::fault::{Fault, Media};
+use super::verify::Verifier;
 use crate::load::film::{Beat, Film, Reel};
 use crate::load::flv::Tag;
 use crate::load::made::{Made, Recipe, Shape};
@@ -68,6 +69,7 @@ fn faults(film: &Arc<Film>, messages: &[Message]) -> Vec<Fault> {
     for message in messages {
         verifier.take(message, 1_000);
     }
+    verifier.settle();
     verifier.take_faults()
 }
 
@@ -223,6 +225,122 @@ fn a_timestamp_that_falls_is_told_but_one_that_wraps_is_not() {
     }
 }
 
+/// Place of the first sound behind the `nth` video message.
+fn sound(messages: &[Message], nth: usize) -> usize {
+    let from = picture(messages, nth);
+    let behind = messages[from..].iter();
+    from + behind.take_while(|m| m.kind != Kind::Audio).count()
+}
+
+#[test]
+fn a_message_that_comes_late_is_told_once_whether_its_own_kind_or_the_other_passed_it() {
+    for film in films() {
+        let all = shown(&film, 60);
+        let late = picture(&all, 5);
+        for behind in [sound(&all, 5), picture(&all, 6)] {
+            let mut all = all.clone();
+            let message = all.remove(late);
+            all.insert(behind, message);
+            let found = faults(&film, &all);
+            assert!(
+                matches!(
+                    found[..],
+                    [Fault::OutOfOrder {
+                        media: Media::Video,
+                        ..
+                    }]
+                ),
+                "{found:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn sounds_that_are_all_alike_are_told_apart_by_their_time() {
+    for film in films() {
+        let all = shown(&film, 60);
+        let place = sound(&all, 4);
+        let mut dropped = all.clone();
+        dropped.remove(place);
+        let found = faults(&film, &dropped);
+        let media = Media::Audio;
+        assert!(
+            matches!(found[..], [Fault::Gap { media: m, missing: 1, .. }] if m == media),
+            "{found:?}"
+        );
+        let mut repeated = all.clone();
+        repeated.insert(place, all[place].clone());
+        let found = faults(&film, &repeated);
+        assert!(
+            matches!(found[..], [Fault::Repeat { media: m, .. }] if m == media),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn the_first_sound_behind_the_first_key_frame_is_owed_and_those_before_it_are_not() {
+    for film in films() {
+        let all = shown(&film, 90);
+        let key = picture(&all, 10);
+        let mut early = all.clone();
+        early.drain(2..key - 1);
+        assert_eq!(early[2].kind, Kind::Audio);
+        assert_eq!(faults(&film, &early), []);
+        let mut late = all.clone();
+        late.remove(sound(&all, 10));
+        late.drain(2..key);
+        let found = faults(&film, &late);
+        assert!(
+            matches!(
+                found[..],
+                [Fault::Gap {
+                    media: Media::Audio,
+                    missing: 1,
+                    ..
+                }]
+            ),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn so_many_holes_are_told_at_once_and_the_rest_at_the_end() {
+    let film = made();
+    let mut odd = false;
+    let mut all = shown(&film, 200);
+    all.retain(|message| {
+        odd ^= message.kind == Kind::Video;
+        odd || message.kind != Kind::Video
+    });
+    let mut verifier = Verifier::new(Some(Arc::clone(&film)), 0);
+    for message in &all {
+        verifier.take(message, 1_000);
+    }
+    let early = verifier.take_faults().len();
+    assert!(early > 10, "{early}");
+    verifier.settle();
+    assert_eq!(verifier.take_faults().len(), 16);
+}
+
+#[test]
+fn a_changed_first_message_of_a_kind_hides_nothing_else() {
+    for film in films() {
+        let mut all = shown(&film, 60);
+        let place = picture(&all, 0);
+        let mut payload = all[place].payload().to_vec();
+        payload[5..].fill(0xEE);
+        all[place].body = Body::with_payload(&payload);
+        let media = Media::Video;
+        let (number, at) = (None, 0);
+        let changed = Fault::Changed { media, number, at };
+        assert_eq!(faults(&film, &all), [changed]);
+        assert!(changed.to_string().starts_with("video: a message differs"));
+    }
+}
+
 #[test]
 fn a_missing_end_and_a_missing_kind_are_told_at_the_end() {
     for film in films() {
@@ -287,6 +405,7 @@ fn a_strangers_stream_is_judged_by_its_marks_and_its_form() {
     for message in &all {
         verifier.take(message, 0);
     }
+    verifier.settle();
     let found = verifier.take_faults();
     assert!(
         matches!(found[..], [Fault::Gap { missing: 1, .. }]),

@@ -1,6 +1,7 @@
 //! `Wire`: where each message ended in the bytes of one player's connection.
 //!
-//! Invariant: numbers are consecutive; a connection with a gap measures nothing.
+//! Invariant: numbers are consecutive; a connection with a gap, or with a fault that changes its
+//! bytes, measures nothing.
 
 /// Ends of messages, in bytes since the connection began.
 #[derive(Debug, Default)]
@@ -19,6 +20,11 @@ impl Wire {
         let due = self.first + u64::try_from(self.ends.len()).unwrap_or(u64::MAX);
         self.broken |= number != due;
         self.ends.push(end);
+    }
+
+    /// Its bytes are not those that others should have got.
+    pub fn spoil(&mut self) {
+        self.broken = true;
     }
 
     /// Number of the first message; `None` when there is none or the row has gaps.
@@ -58,6 +64,14 @@ mod tests {
         wire.push(7, 1_000);
         wire.push(9, 1_600);
         assert_eq!(wire.first(), None);
+        assert_eq!(wire.bytes_after(7), None);
+    }
+
+    #[test]
+    fn a_spoiled_row_measures_nothing() {
+        let mut wire = Wire::default();
+        wire.push(7, 1_000);
+        wire.spoil();
         assert_eq!(wire.bytes_after(7), None);
     }
 }

@@ -13,6 +13,7 @@
 //! between chunks are slices of `more`.
 
 use super::headers::is_clear;
+use super::known::Mark;
 use crate::codec::{self, Plain, Tag};
 use crate::media::Gather;
 use crate::rtmp::chunk::{Head, csid, first_head, next_head};
@@ -28,10 +29,14 @@ pub struct Frame {
     more: [u8; MORE_MAX],
     more_len: u8,
     chunk_size: u32,
+    /// Fmt 3 heads on the wire: every player asks for the length, with each message.
+    separators: u32,
     timestamp_ms: u64,
     traits: Traits,
     tag: Option<Tag>,
     plain: Form,
+    /// What a player knows once it has this frame: the headers in it; see [`Frame::bare`].
+    marks: Box<[Mark]>,
 }
 
 /// What the log, the cursors and the headers need to know of a frame.
@@ -133,6 +138,11 @@ impl Frame {
         chunk_size: u32,
     ) -> Self {
         let len = u32::try_from(body.len()).unwrap_or(u32::MAX);
+        let marks = if traits.header && !(tag.is_none() && is_clear(body.payload())) {
+            Mark::all_of(tag.as_ref(), body.payload())
+        } else {
+            Box::default()
+        };
         let head = wire_head(traits.lane, timestamp_ms, 1);
         let first = first_head(&head, len);
         let first = first.as_slice();
@@ -149,16 +159,30 @@ impl Frame {
             *slot = *byte;
         }
         Self {
+            marks,
             buf: buf.into_boxed_slice(),
             head_at: u8::try_from(head_at).unwrap_or(0),
             more,
             more_len: u8::try_from(separator.len().min(MORE_MAX)).unwrap_or(0),
             chunk_size,
+            separators: len.saturating_sub(1) / chunk_size.max(1),
             timestamp_ms,
             traits,
             tag,
             plain: Form::Same,
         }
+    }
+
+    /// The same, known as the first of its track's codec that no header has announced: players
+    /// that had another codec on that track need its header again when it comes back (M-11).
+    #[must_use]
+    pub fn bare(mut self) -> Self {
+        let payload = self.payload();
+        self.marks = Mark::all_of(self.tag.as_ref(), payload);
+        if let Form::Twin(twin) = self.plain {
+            self.plain = Form::Twin(Box::new(twin.bare()));
+        }
+        self
     }
 
     /// The same message at another time: what a late joiner or a skipped player gets of a header.
@@ -194,6 +218,24 @@ impl Frame {
         self.tag.as_ref()
     }
 
+    /// What a player knows once it has this frame; nothing for all media but [`Frame::bare`].
+    #[must_use]
+    pub(super) fn marks(&self) -> &[Mark] {
+        &self.marks
+    }
+
+    /// A player may be spared it, or knows more once it has it.
+    #[must_use]
+    pub fn is_news(&self) -> bool {
+        !self.marks.is_empty()
+    }
+
+    /// See [`Frame::bare`].
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        !self.traits.header && self.is_news()
+    }
+
     /// It only tells the server to forget the metadata; no player gets it (C-90).
     #[must_use]
     pub fn is_clear(&self) -> bool {
@@ -217,14 +259,14 @@ impl Frame {
             Form::Twin(twin) => twin.memory_bytes(),
             Form::Same | Form::Nothing => 0,
         };
-        self.buf.len() + size_of::<Self>() + twin
+        self.buf.len() + size_of::<Self>() + size_of_val(&*self.marks) + twin
     }
 
     /// Length on the RTMP wire under `stamp`, in bytes.
     #[must_use]
     pub fn wire_len(&self, stamp: Stamp) -> usize {
         let payload = self.payload().len();
-        let separators = payload.saturating_sub(1) / self.chunk_bytes();
+        let separators = usize::try_from(self.separators).unwrap_or(usize::MAX);
         let (head, more) = self.head_lens(stamp);
         head + payload + separators * more
     }

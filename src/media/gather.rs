@@ -24,6 +24,7 @@ impl<'a> Gather<'a> {
 
     /// An empty gather.
     #[must_use]
+    #[inline]
     pub fn new() -> Self {
         Self {
             slices: ArrayVec::new(),
@@ -33,6 +34,7 @@ impl<'a> Gather<'a> {
 
     /// Adds a slice. `false` when there is no room: nothing was added.
     #[must_use]
+    #[inline]
     pub fn push(&mut self, bytes: &'a [u8]) -> bool {
         if bytes.is_empty() {
             return true;
@@ -70,3 +72,27 @@ impl Default for Gather<'_> {
 }
 
 const SLICES_MAX: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_stay_in_order_whole_and_bounded_however_many_there_are() {
+        let pieces: Vec<Vec<u8>> = (1..=200).map(|len| vec![len; usize::from(len)]).collect();
+        for count in 0..=200 {
+            let mut gather = Gather::new();
+            let taken = pieces
+                .iter()
+                .take(count)
+                .filter(|piece| gather.push(piece))
+                .count();
+            assert_eq!(taken, count.min(Gather::SLICES_MAX));
+            let slices: Vec<&[u8]> = gather.slices().iter().map(|slice| &**slice).collect();
+            assert!(slices.iter().eq(pieces.iter().take(taken)), "{count}");
+            assert_eq!(gather.bytes(), slices.concat().len());
+            assert!(gather.push(&[]), "nothing always fits");
+            assert_eq!(gather.slices().len(), taken);
+        }
+    }
+}

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::frame::{Lane, wire_head};
 use crate::codec::{self, Codec, Media, Part, Tag};
 use crate::limits::{HEADERS_BYTES_MAX, METADATA_BYTES_MAX};
-use crate::media::{Frame, Stamp, Taste};
+use crate::media::{Frame, Known, Stamp, Taste};
 use crate::rtmp::amf0;
 use crate::rtmp::chunk::write_message;
 use crate::rtmp::message::Body;
@@ -42,13 +42,13 @@ impl Headers {
         self.metadata.is_none() && self.tracks.is_empty()
     }
 
-    /// Takes note of a frame whose traits say `header`.
+    /// Takes note of a header, or of the first frame of a codec that has none.
     pub fn note(&mut self, frame: &Arc<Frame>) {
         let Some(tag) = frame.tag() else {
             self.note_metadata(frame);
             return;
         };
-        if !tag.many_tracks {
+        if !tag.many_tracks || frame.is_bare() {
             self.note_track(*tag, frame);
             return;
         }
@@ -148,14 +148,28 @@ impl Headers {
             .chain(of(Media::Video))
     }
 
-    /// Writes them for one player with the time of the frame it starts at (K-39); see
-    /// [`Lane::header_ms`] for the metadata.
-    pub fn write(&self, taste: &Taste, timestamp_ms: u64, stamp: Stamp, out: &mut Vec<u8>) {
+    /// Writes those that a player does not know, with the time of the frame it starts at (K-39);
+    /// see [`Lane::header_ms`] for the metadata. From then on it knows them.
+    pub fn write(
+        &self,
+        taste: &Taste,
+        known: &mut Known,
+        timestamp_ms: u64,
+        stamp: Stamp,
+        out: &mut Vec<u8>,
+    ) {
         let at_ms = timestamp_ms.saturating_sub(stamp.base_ms);
+        for track in self.tracks.iter().filter(|t| t.config.is_none()) {
+            known.expect(track.media, track.track, track.codec);
+        }
         for frame in self.frames() {
             let Some(frame) = taste.choose(frame) else {
                 continue;
             };
+            if known.covers(frame) {
+                continue;
+            }
+            known.note(frame);
             let lane = frame.traits().lane;
             let head = wire_head(lane, lane.header_ms(at_ms), stamp.stream_id);
             write_message(out, &head, frame.payload(), frame.chunk_size());
@@ -347,7 +361,7 @@ mod tests {
             stream_id: 7,
             base_ms: 0,
         };
-        headers.write(&taste, 20_000_000, stamp, &mut out);
+        headers.write(&taste, &mut Known::default(), 20_000_000, stamp, &mut out);
         let mut reader = ChunkReader::new(ReaderLimits::PUBLISHER);
         let mut input = out.as_slice();
         for payload in [AAC, AVC] {

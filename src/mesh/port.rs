@@ -1,7 +1,8 @@
 //! `Port`: a worker's end of the mesh, with one sending side per peer.
 //!
 //! Invariant: what lies in a peer's `pending` is in the order it was posted, and after a `flush`
-//! that found no room only control mail is left there. The gauge of an inbox is the sum of the
+//! that found no room only control mail is left there; `addressed` holds each peer with something
+//! pending once, so a turn costs nothing for the others. The gauge of an inbox is the sum of the
 //! media bytes of the letters in it and never exceeds its limit. A stream in `lagging` gets no
 //! media across until a key, so a mirror sees one gap before a key and never a hole in a GOP.
 //! DESIGN §5.7, §6.3.
@@ -18,13 +19,15 @@ use super::{Letter, MeshLimits, Weigh};
 use crate::ids::WorkerId;
 
 /// What one worker holds of the mesh. Everything happens in the worker's turn: `take` until there
-/// is nothing, `post` whatever comes up, `flush` once at the end, `park` before the next poll.
+/// is nothing, `post` whatever comes up, `flush` before its players and at the end, `park` before
+/// the next poll.
 #[derive(Debug)]
 pub struct Port<M> {
     me: WorkerId,
     inbox: Inbox<M>,
     /// By worker index, this worker's own inbox included.
     peers: Vec<Peer<M>>,
+    addressed: Vec<WorkerId>,
     tally: Tally,
 }
 
@@ -35,6 +38,7 @@ impl<M: Weigh> Port<M> {
             me,
             inbox,
             peers,
+            addressed: Vec::with_capacity(sides.len()),
             tally: Tally::default(),
         }
     }
@@ -50,18 +54,32 @@ impl<M: Weigh> Port<M> {
     pub fn post(&mut self, to: WorkerId, mail: M) {
         debug_assert!(to.index() < self.peers.len(), "no worker {to:?}");
         match self.peers.get_mut(to.index()) {
-            Some(peer) if !peer.gone => peer.post(mail, &mut self.tally),
+            Some(peer) if !peer.gone => {
+                let is_first = peer.pending.is_empty();
+                peer.post(mail, &mut self.tally);
+                if is_first && !peer.pending.is_empty() {
+                    self.addressed.push(to);
+                }
+            }
             _ => self.tally.undeliverable += 1,
         }
     }
 
-    /// Sends one letter to every destination with pending mail and rings those that sleep.
+    /// Sends one letter to every destination with pending mail and rings those that sleep: all
+    /// letters first, for a bell takes a hundred times as long.
     pub fn flush(&mut self) {
-        for peer in &mut self.peers {
-            if !peer.pending.is_empty() {
+        for to in &self.addressed {
+            if let Some(peer) = self.peers.get_mut(to.index()) {
                 peer.flush(self.me, &mut self.tally);
             }
         }
+        self.addressed.retain(|to| {
+            let Some(peer) = self.peers.get_mut(to.index()) else {
+                return false;
+            };
+            peer.ring(&mut self.tally);
+            !peer.pending.is_empty()
+        });
     }
 
     /// The oldest letter of the inbox; its media no longer counts as in flight.
@@ -87,7 +105,7 @@ impl<M: Weigh> Port<M> {
     /// flush again within a few milliseconds, so do not let the poll block longer than that.
     #[must_use]
     pub fn is_backed_up(&self) -> bool {
-        self.peers.iter().any(|peer| !peer.pending.is_empty())
+        !self.addressed.is_empty()
     }
 
     /// What this port has done so far.
@@ -130,6 +148,8 @@ struct Peer<M> {
     pending: Vec<M>,
     /// Streams whose media was shed for this peer and that have not come to a key since.
     lagging: HashSet<u64>,
+    /// A letter has gone out for which no bell was rung yet.
+    sent: bool,
     /// The receiver was dropped: its worker has ended.
     gone: bool,
 }
@@ -142,6 +162,7 @@ impl<M: Weigh> Peer<M> {
             gauge: Arc::clone(&side.gauge),
             pending: Vec::new(),
             lagging: HashSet::new(),
+            sent: false,
             gone: false,
         }
     }
@@ -167,10 +188,7 @@ impl<M: Weigh> Peer<M> {
             Ok(()) => {
                 tally.letters += 1;
                 tally.mails += mails;
-                if self.bell.parking.claim_wake() {
-                    tally.rings += 1;
-                    self.bell.ring();
-                }
+                self.sent = true;
             }
             Err(TrySendError::Full(parcel)) => {
                 self.pending = parcel.open().mail;
@@ -180,6 +198,14 @@ impl<M: Weigh> Peer<M> {
                 tally.undeliverable += mails;
                 self.gone = true;
             }
+        }
+    }
+
+    /// Wakes the receiver of a letter just sent, if it sleeps.
+    fn ring(&mut self, tally: &mut Tally) {
+        if std::mem::take(&mut self.sent) && self.bell.parking.claim_wake() {
+            tally.rings += 1;
+            self.bell.ring();
         }
     }
 

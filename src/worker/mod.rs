@@ -217,11 +217,11 @@ impl Worker {
             self.accept_ready(now);
             self.take_mail(now);
             self.fire_timers(now);
-            // Ahead of the own players: other cores start on theirs meanwhile.
+            // Other workers can serve their players while this one serves its own.
             self.port.flush();
             self.flush(now);
             self.reap(now);
-            // Last: what dies in this turn tells other workers so.
+            // Again: what dies in this turn tells other workers so.
             self.port.flush();
         }
         self.cut_all();

@@ -42,8 +42,8 @@ impl ByteQueue {
         if self.sent == self.bytes.len() {
             self.sent = 0;
             self.bytes.clear();
-            // Neither the handshake's 3 KiB nor a burst of headers may pin its memory for the life of
-            // the connection.
+            // Neither the handshake's 3 KiB nor a burst of headers may pin its memory for the life
+            // of the connection.
             if self.bytes.capacity() > EMPTY_BYTES_MAX {
                 self.bytes = Vec::new();
             }

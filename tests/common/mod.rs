@@ -10,6 +10,7 @@
 //! | `bits.rs` | bit strings and the parameter sets made of them |
 //! | `bench.rs` | `Bench`: a bare server session fed with any bytes, its bounds watched |
 //! | `pair.rs` | `Pair`: both sessions on a bench, without sockets |
+//! | `relay.rs` | `Relay`: a relay that does one wrong thing to one connection |
 //! | `stage.rs` | `Stage`: a worker's streams and viewers of any pace, without sockets |
 //! | `tally.rs` | `Tally`: what a player must be able to say of what it received |
 
@@ -31,6 +32,7 @@ pub mod client;
 pub mod link;
 pub mod media;
 pub mod pair;
+pub mod relay;
 pub mod server;
 pub mod stage;
 pub mod tally;

@@ -100,7 +100,9 @@ impl World {
         let place = player.id.conn.worker.index();
         // Mail was shed: there are holes in its log. Or: a still picture, then the live edge.
         let still = self.settings.gop_cache == GopCache::Key;
-        player.viewer.holes = self.net.shed[place] > 0 || still;
+        let shed = self.net.shed[place] > 0;
+        player.viewer.holes = shed || still;
+        player.viewer.mp3 = self.mp3.then_some(shed);
         let id = player.id;
         self.trace.note(
             || format!("flush {}#{}", id.conn, id.stream_id),

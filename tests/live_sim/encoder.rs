@@ -16,10 +16,12 @@ use super::marker::{Marker, Part, Slot};
 pub struct Encoder {
     pub style: Style,
     run: u64,
+    setup: u16,
     wire_ms: u32,
     seq: [u32; 4],
     version: [u16; 4],
     metadata_version: u16,
+    metadata_sent: bool,
     due: VecDeque<Due>,
     gop_max: u64,
     gop_left: u64,
@@ -39,6 +41,8 @@ pub struct Encoder {
 pub enum Style {
     /// H.264 and AAC in the forms of FLV 10.1.
     Legacy,
+    /// The same with MP3, which has no config.
+    Mp3,
     AudioOnly,
     /// H.264 with a FourCC: legacy players get the legacy form.
     Avc1,
@@ -62,16 +66,20 @@ enum Due {
     Malformed,
 }
 
+impl Style {
+    pub const ALL: [Self; 6] = [
+        Self::Legacy,
+        Self::AudioOnly,
+        Self::Avc1,
+        Self::Hvc1,
+        Self::Multitrack,
+        Self::Mp3,
+    ];
+}
+
 impl Encoder {
-    pub fn new(run: u64, dice: &mut Dice) -> Self {
-        let styles = [
-            Style::Legacy,
-            Style::AudioOnly,
-            Style::Avc1,
-            Style::Hvc1,
-            Style::Multitrack,
-        ];
-        let style = dice.pick(&styles);
+    /// Of two encoders with the same `setup` and style the headers are the same at first.
+    pub fn new(run: u64, setup: u16, style: Style, dice: &mut Dice) -> Self {
         let near = |at: u64, dice: &mut Dice| (at - dice.between(0, 3_000)) as u32;
         let wire_ms = match dice.below(6) {
             0 => near(1 << 24, dice),
@@ -83,10 +91,12 @@ impl Encoder {
         let mut encoder = Self {
             style,
             run,
+            setup,
             wire_ms,
             seq: [0; 4],
             version: [1; 4],
             metadata_version: 1,
+            metadata_sent: false,
             due: VecDeque::new(),
             gop_max: dice.pick(&[2, 8, 25, 60, 250]),
             gop_left: 0,
@@ -119,8 +129,14 @@ impl Encoder {
             }
             _ => self.due.push_back(Due::Config(Slot::Video)),
         }
-        self.due.push_back(Due::Config(Slot::Audio));
+        self.put_audio_config();
         self.gop_left = 0;
+    }
+
+    fn put_audio_config(&mut self) {
+        if self.style != Style::Mp3 {
+            self.due.push_back(Due::Config(Slot::Audio));
+        }
     }
 
     /// Number of the last frame of a slot, if there was one.
@@ -139,12 +155,14 @@ impl Encoder {
             self.gop_left = self.gop_max;
         }
         self.due.push_back(Due::Audio);
-        self.calm = if self.style == Style::AudioOnly {
+        let messages = if self.style == Style::AudioOnly {
             130
         } else {
             12
         };
-        self.calm
+        // One is counted down before each message.
+        self.calm = messages + 1;
+        messages
     }
 
     pub fn next(&mut self, dice: &mut Dice, now: u64) -> Message {
@@ -201,7 +219,7 @@ impl Encoder {
             }
             4 => {
                 self.version[Slot::Audio as usize] += 1;
-                self.due.push_back(Due::Config(Slot::Audio));
+                self.put_audio_config();
             }
             5 => self.put_headers(dice),
             6 => {
@@ -265,10 +283,17 @@ impl Encoder {
 
     fn marker(&self, slot: Slot, part: Part, join: bool) -> Marker {
         let place = slot as usize;
+        let config = part == Part::Config;
         Marker {
-            run: self.run,
-            seq: self.seq[place],
+            run: if config { 0 } else { self.run },
+            seq: if config { 0 } else { self.seq[place] },
+            setup: self.setup,
             version: self.version[place],
+            metadata: if config || !self.metadata_sent {
+                0
+            } else {
+                self.metadata_version as u8
+            },
             slot,
             part,
             join,
@@ -345,7 +370,11 @@ impl Encoder {
     fn audio(&mut self, dice: &mut Dice) -> Vec<u8> {
         self.audio_run += 1;
         let join = self.audio_run > 115;
-        let mut out = vec![0xAF, 1];
+        let mut out = if self.style == Style::Mp3 {
+            vec![0x2F]
+        } else {
+            vec![0xAF, 1]
+        };
         let size = self.size(dice) % 4_000;
         self.frame(Slot::Audio, join).write(size, &mut out);
         out
@@ -375,7 +404,8 @@ impl Encoder {
         out
     }
 
-    fn metadata(&self) -> Vec<u8> {
+    fn metadata(&mut self) -> Vec<u8> {
+        self.metadata_sent = true;
         let marker = Marker {
             version: self.metadata_version,
             ..self.marker(Slot::Data, Part::Config, false)

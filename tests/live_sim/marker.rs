@@ -6,12 +6,15 @@
 /// What a payload is. One slot for each order that must be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Marker {
-    /// The publication.
+    /// The publication; 0 for a config: the next publication's may be the same.
     pub run: u64,
-    /// Number in its slot, from 0; the version for a config.
+    /// Number in its slot, from 0; 0 for a config.
     pub seq: u32,
-    /// Version of the config that it needs, or that it is.
+    /// The encoder's settings, and version of the config that it needs, or that it is.
+    pub setup: u16,
     pub version: u16,
+    /// Version of the metadata sent last, 0 for none.
+    pub metadata: u8,
     pub slot: Slot,
     pub part: Part,
     /// Playing may start here, by PROTOCOL G-02, G-05, G-06.
@@ -47,7 +50,9 @@ impl Marker {
         out.extend_from_slice(&self.version.to_be_bytes());
         out.push(self.slot as u8);
         out.push(self.part as u8);
-        out.extend_from_slice(&[u8::from(self.join), 0, 0, 0]);
+        out.push(u8::from(self.join));
+        out.extend_from_slice(&self.setup.to_be_bytes());
+        out.push(self.metadata);
     }
 
     /// Reads the marker at the end of `body`, and checks the filler of a frame.
@@ -65,6 +70,8 @@ impl Marker {
             run: u64::from(number(4)),
             seq: number(8),
             version: u16::from_be_bytes([mark[12], mark[13]]),
+            setup: u16::from_be_bytes([mark[17], mark[18]]),
+            metadata: mark[19],
             slot: slots[usize::from(mark[14])],
             part: [Part::Config, Part::Frame, Part::Other][usize::from(mark[15])],
             join: mark[16] == 1,

@@ -75,7 +75,7 @@ impl Takes {
         match style {
             Style::AudioOnly => false,
             Style::Hvc1 => matches!(self, Self::Forward | Self::All),
-            Style::Legacy | Style::Avc1 | Style::Multitrack => true,
+            Style::Legacy | Style::Mp3 | Style::Avc1 | Style::Multitrack => true,
         }
     }
 }

@@ -1,10 +1,11 @@
 //! `Viewer`: what a player's far end makes of the bytes it is sent, and what it insists on.
 //!
-//! Invariants, checked on every message: the bytes parse; a config goes before the first frame that
-//! needs it and again after a skip; video starts at a join point and goes on at one after a gap;
-//! numbers rise; a gap has a known reason; time never goes back; no older publication comes back.
+//! Invariants, checked on every message: the bytes parse; the config that a frame needs and the
+//! metadata sent before it are in force, and neither comes while it is in force already; video
+//! starts at a join point and goes on at one after a gap; numbers rise; a gap has a known reason;
+//! time never goes back; no older publication comes back.
 
-use corecast::codec::{self, Media};
+use corecast::codec::{self, Codec, Media};
 use corecast::limits::ReaderLimits;
 use corecast::rtmp::chunk::ChunkReader;
 use corecast::rtmp::message::{Kind, Message};
@@ -19,12 +20,13 @@ pub struct Viewer {
     /// Per slot.
     tracks: [Track; 4],
     run: u64,
-    /// Headers must come before the next frame.
-    headers_due: bool,
     /// Why frames may be missing since the last frame of each slot.
     excused: [bool; 4],
     /// What it is served from may have holes.
     pub holes: bool,
+    /// Sound without configs may come, and when it began may have been shed: the player may be
+    /// thought to have heard it, or not to.
+    pub mp3: Option<bool>,
     /// Video may go on without a join point.
     video_open: bool,
     /// `restart` takes effect after this message.
@@ -34,8 +36,8 @@ pub struct Viewer {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Track {
-    /// Publication and version of the config in force.
-    config: Option<(u64, u16)>,
+    /// Codec, settings and version of the config in force.
+    config: Option<(Codec, u16, u16)>,
     /// Publication and number of the last frame.
     last: Option<(u64, u32)>,
     time_ms: Option<u64>,
@@ -50,9 +52,9 @@ impl Viewer {
             stream_id,
             tracks: [Track::default(); 4],
             run: 0,
-            headers_due: true,
             excused: [true; 4],
             holes: false,
+            mp3: None,
             video_open: false,
             restart_due: false,
             messages: 0,
@@ -64,7 +66,7 @@ impl Viewer {
         self.excused = [true; 4];
     }
 
-    /// The player starts anew: headers must follow, then a join point. `cut`: after the message
+    /// The player starts anew: a join point must follow. `cut`: after the message
     /// that is half sent.
     pub fn restart(&mut self, cut: bool) {
         if cut {
@@ -72,7 +74,6 @@ impl Viewer {
             return;
         }
         self.excuse();
-        self.headers_due = true;
         self.video_open = false;
     }
 
@@ -105,7 +106,8 @@ impl Viewer {
             Kind::Audio => Media::Audio,
             Kind::Video => Media::Video,
             Kind::DataAmf0 => {
-                self.see_media(Marker::read(message.payload()), message);
+                let news = self.see_media(DATA, Marker::read(message.payload()), message);
+                assert!(news, "the same metadata again");
                 return;
             }
             kind => {
@@ -118,34 +120,53 @@ impl Viewer {
             Media::Video => codec::video(message.payload()),
         };
         assert!(tag.is_ok(), "{media:?} message does not classify: {tag:?}");
+        // A list of tracks comes whole though only one of them has changed.
+        let mut news = false;
         for track in codec::tracks(media, message.payload()) {
-            self.see_media(Marker::read(track.body), message);
+            news |= self.see_media(track.codec, Marker::read(track.body), message);
         }
+        let may_repeat = media == Media::Audio && self.mp3.is_some();
+        assert!(news || may_repeat, "the same {media:?} config again");
     }
 
-    fn see_media(&mut self, marker: Marker, message: &Message) {
+    /// Whether there is anything new in it.
+    fn see_media(&mut self, codec: Codec, marker: Marker, message: &Message) -> bool {
         assert_eq!(
             message.stream_id, self.stream_id,
             "message stream of {marker:?}"
         );
         match marker.part {
             Part::Config => {
-                self.tracks[marker.slot as usize].config = Some((marker.run, marker.version));
-                self.headers_due = false;
+                let config = Some((codec, marker.setup, marker.version));
+                let before = &mut self.tracks[marker.slot as usize].config;
+                return std::mem::replace(before, config) != config;
             }
-            Part::Frame => self.see_frame(marker, message.timestamp),
+            Part::Frame => {
+                self.see_needs(codec, marker);
+                self.see_frame(marker, message.timestamp);
+            }
             Part::Other => self.see_time(marker, message.timestamp),
+        }
+        true
+    }
+
+    /// What a decoder and a recorder must have before this frame.
+    fn see_needs(&mut self, codec: Codec, marker: Marker) {
+        let config = &mut self.tracks[marker.slot as usize].config;
+        if codec.needs_config() {
+            let needed = Some((codec, marker.setup, marker.version));
+            assert_eq!(*config, needed, "config in force at {marker:?}");
+        } else if self.mp3 == Some(false) && config.is_some_and(|(before, ..)| before != codec) {
+            *config = None;
+        }
+        let metadata = self.tracks[Slot::Data as usize].config;
+        let needed = (DATA, marker.setup, u16::from(marker.metadata));
+        if marker.metadata > 0 {
+            assert_eq!(metadata, Some(needed), "metadata in force at {marker:?}");
         }
     }
 
     fn see_frame(&mut self, marker: Marker, timestamp: u32) {
-        assert!(
-            !self.headers_due,
-            "{marker:?} without headers after a join or a skip"
-        );
-        let needed = Some((marker.run, marker.version));
-        let config = self.tracks[marker.slot as usize].config;
-        assert_eq!(config, needed, "config in force at {marker:?}");
         assert!(
             marker.run >= self.run,
             "{marker:?} after publication {}",
@@ -205,3 +226,6 @@ impl Viewer {
         *time_ms = Some(now_ms);
     }
 }
+
+/// What metadata is a config of.
+const DATA: Codec = Codec::Unknown(0);

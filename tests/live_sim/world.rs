@@ -15,7 +15,7 @@ use corecast::live::{
 use corecast::time::Millis;
 
 use super::dice::Dice;
-use super::encoder::Encoder;
+use super::encoder::{Encoder, Style};
 use super::net::{Net, Outbox};
 use super::player::Player;
 
@@ -35,6 +35,10 @@ pub struct World {
     pub lag: LagLimits,
     pub names: Vec<StreamName>,
     holders: HashMap<usize, Holder>,
+    /// The settings of every encoder so far, and the stream it was for.
+    setups: Vec<(usize, Style)>,
+    /// Sound without configs may come.
+    pub mp3: bool,
     touched: u64,
     /// When each worker wants to be asked for news.
     due: Vec<Millis>,
@@ -123,6 +127,8 @@ impl World {
             },
             names: names.collect(),
             holders: HashMap::new(),
+            setups: Vec::new(),
+            mp3: dice.chance(25),
             touched: 0,
             due: vec![Millis::NEVER; count],
             last_conn: 0,
@@ -333,7 +339,7 @@ impl World {
         match result {
             Ok((stream, run)) => {
                 assert_ne!(may, Some(false), "{peer} must not get {title}");
-                let encoder = Encoder::new(run.0, &mut self.dice);
+                let encoder = self.encoder(name, run);
                 self.holders.insert(
                     name,
                     Holder {
@@ -354,6 +360,34 @@ impl World {
             Err(Taken::Busy { .. }) => assert_ne!(may, Some(true), "{peer} must get {title}"),
             Err(Taken::TooMany { max }) => assert!(self.directory.len() >= max),
         }
+    }
+
+    /// An encoder with settings of its own, or with those of one before it on that stream.
+    fn encoder(&mut self, name: usize, run: Run) -> Encoder {
+        let before = self
+            .setups
+            .iter()
+            .enumerate()
+            .filter(|(_, setup)| setup.0 == name);
+        let before: Vec<_> = before.map(|(place, setup)| (place, setup.1)).collect();
+        let styles = if self.mp3 {
+            &Style::ALL
+        } else {
+            Style::ALL.split_last().unwrap().1
+        };
+        let (setup, style) = if before.is_empty() || self.dice.chance(30) {
+            let style = self.dice.pick(styles);
+            self.setups.push((name, style));
+            (self.setups.len() - 1, style)
+        } else {
+            self.dice.pick(&before)
+        };
+        let style = if self.dice.chance(20) {
+            self.dice.pick(styles)
+        } else {
+            style
+        };
+        Encoder::new(run.0, setup as u16, style, &mut self.dice)
     }
 
     /// What `--on-duplicate` says; `None` when it hangs on a message that may not have counted.

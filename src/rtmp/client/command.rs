@@ -13,7 +13,8 @@ pub(super) const CONNECT: f64 = 1.0;
 pub(super) fn create_transaction(role: Role) -> f64 {
     match role {
         Role::Publish => 4.0,
-        Role::Play => 2.0,
+        // An idle connection never asks.
+        Role::Play | Role::Idle => 2.0,
     }
 }
 
@@ -21,7 +22,7 @@ pub(super) fn create_transaction(role: Role) -> f64 {
 pub(super) fn start_transaction(role: Role) -> f64 {
     match role {
         Role::Publish => 5.0,
-        Role::Play => 3.0,
+        Role::Play | Role::Idle => 3.0,
     }
 }
 
@@ -32,7 +33,7 @@ pub(super) fn connect(config: &ClientConfig) -> Vec<u8> {
     }
     object = object.with("flashVer", config.flash_ver.as_str());
     object = object.with("tcUrl", config.tc_url.as_str());
-    if config.role == Role::Play {
+    if config.role != Role::Publish {
         object = object
             .with("fpad", false)
             .with("capabilities", 15.0)
@@ -100,7 +101,7 @@ pub(super) fn unpublish(stream: &str) -> Vec<u8> {
 pub(super) fn delete_stream(role: Role, stream_id: u32) -> Vec<u8> {
     let transaction = match role {
         Role::Publish => 7.0,
-        Role::Play => 4.0,
+        Role::Play | Role::Idle => 4.0,
     };
     command(
         "deleteStream",

@@ -8,7 +8,7 @@ use crate::rtmp::client::Address;
 /// Settings of one client session.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// Publish or play.
+    /// Publish, play or neither.
     pub role: Role,
     /// Application, as in the connect command's `app`.
     pub app: String,
@@ -49,6 +49,12 @@ impl ClientConfig {
         Self::new(Role::Play, PLAYER_AGENT, address)
     }
 
+    /// A connection to that address's application that asks for no stream.
+    #[must_use]
+    pub fn idle(address: &Address) -> Self {
+        Self::new(Role::Idle, PLAYER_AGENT, address)
+    }
+
     fn new(role: Role, flash_ver: &str, address: &Address) -> Self {
         Self {
             role,
@@ -74,6 +80,8 @@ pub enum Role {
     Publish,
     /// Receives media.
     Play,
+    /// Asks for nothing once connect was accepted: for measuring what a connection costs.
+    Idle,
 }
 
 /// What a client says about Enhanced RTMP (M-60). An empty list and empty maps are left out.

@@ -15,7 +15,7 @@ use crate::rtmp::handshake::ClientHandshake;
 use crate::rtmp::message::{Control, Kind, Message, UserControl, split_aggregate};
 use crate::time::Millis;
 
-/// One connection that publishes or plays one stream.
+/// One connection that publishes or plays one stream, or is idle.
 pub struct ClientSession {
     pub(super) config: ClientConfig,
     pub(super) stage: Stage,
@@ -301,6 +301,7 @@ impl ClientSession {
                 let create = command::before_play();
                 self.command(csid::COMMAND, 0, &create);
             }
+            Role::Idle => return self.enter(Stage::Connected, Millis::NEVER),
         }
         self.enter(Stage::Creating, now + self.config.step_ms);
     }
@@ -312,6 +313,7 @@ impl ClientSession {
                 let publish = command::publish(&self.config.stream);
                 self.command(STREAM_COMMAND, stream_id, &publish);
             }
+            Role::Idle => return,
             Role::Play => {
                 self.reader.set_limits(self.config.reader);
                 let play = command::play(&self.config.stream);
@@ -376,6 +378,8 @@ impl ClientSession {
 pub(super) enum Stage {
     Handshake(Box<ClientHandshake>),
     Connecting,
+    /// All that an idle connection wants.
+    Connected,
     Creating,
     Starting {
         stream_id: u32,
@@ -410,7 +414,7 @@ impl Stage {
             Self::Connecting => Step::Connect,
             Self::Creating => Step::CreateStream,
             Self::Starting { .. } => Step::Start,
-            Self::Ready { .. } => Step::Ready,
+            Self::Connected | Self::Ready { .. } => Step::Ready,
             Self::Idle { .. } | Self::Closed | Self::Broken => Step::Over,
         }
     }

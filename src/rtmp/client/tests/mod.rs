@@ -1,6 +1,7 @@
 //! A server made of bytes: scripts are written in advance and fed to a session in any pieces.
 
 mod hostile;
+mod idle;
 mod play;
 mod publish;
 
