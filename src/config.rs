@@ -57,6 +57,10 @@ pub struct Config {
     pub multitrack: Multitrack,
     /// `--max-message`: longest message of a publisher, in bytes; below 16 MiB.
     pub max_message: u32,
+    /// `--max-bitrate`: media of a publisher, in Mbit/s.
+    pub max_bitrate_mbit: u32,
+    /// `--max-message-rate`: media messages of a publisher in a second.
+    pub max_message_rate: u32,
     /// `--max-connections`: connections of the whole process.
     pub max_connections: usize,
     /// `--max-pending`: connections that neither publish nor play yet.
@@ -150,6 +154,8 @@ impl Config {
         in_range("--linger", self.linger_ms, 0, day)?;
         in_range("--chunk-size", self.chunk_size, 128, 65_536)?;
         in_range("--max-message", self.max_message, 64 << 10, (16 << 20) - 1)?;
+        in_range("--max-bitrate", self.max_bitrate_mbit, 1, 100_000)?;
+        in_range("--max-message-rate", self.max_message_rate, 10, 1_000_000)?;
         in_range("--max-connections", self.max_connections, 1, 1 << 20)?;
         in_range("--max-pending", self.max_pending, 1, 1 << 20)?;
         in_range("--max-pending-per-ip", self.max_pending_per_ip, 1, 1 << 20)?;
@@ -190,6 +196,8 @@ impl Default for Config {
             enhanced: Enhanced::Forward,
             multitrack: Multitrack::Capable,
             max_message: 8 << 20,
+            max_bitrate_mbit: 200,
+            max_message_rate: 1_000,
             max_connections: 65_536,
             max_pending: 4_096,
             max_pending_per_ip: 32,

@@ -50,6 +50,8 @@ fn rows(config: &Config) -> Vec<(&'static str, String)> {
         ("reconnect-grace", time(config.reconnect_grace_ms)),
         ("grace-on-clean-end", yes_no(config.grace_on_clean_end)),
         ("max-message", size(u64::from(config.max_message))),
+        ("max-bitrate", config.max_bitrate_mbit.to_string()),
+        ("max-message-rate", config.max_message_rate.to_string()),
         ("play-wait", time(config.play_wait_ms)),
         ("gop-cache", choice(config.gop_cache)),
         ("max-lag", time(config.max_lag_ms)),

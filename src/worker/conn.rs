@@ -532,5 +532,6 @@ const CLOSE_FLUSH_MS: u64 = 5_000;
 /// How long the peer is given to read the last reply (L-13).
 const LINGER_MS: u64 = 2_000;
 
-/// Bytes discarded after the last reply before the connection is cut: a publisher's send buffer.
-const LINGER_BYTES_MAX: usize = 4 << 20;
+/// Bytes discarded after the last reply before the connection is cut: a publisher's send buffer
+/// behind the longest message there can be, which it sends to the end before it reads the reply.
+const LINGER_BYTES_MAX: usize = 20 << 20;

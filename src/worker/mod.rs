@@ -166,6 +166,8 @@ impl Worker {
         };
         session_config.limits.publisher.message_bytes_max = config.max_message;
         session_config.limits.media_idle_ms = config.publish_idle_ms;
+        session_config.limits.media_mbit_per_second = config.max_bitrate_mbit;
+        session_config.limits.media_messages_per_second = config.max_message_rate;
         let live = Live::new(seed.id, Settings::new(&config), seed.directory);
         Ok(Self {
             session_config,

@@ -244,3 +244,83 @@ fn a_message_longer_than_the_window_is_acknowledged_alike_in_any_split() {
     assert_eq!(whole.len(), 9, "{whole:?}");
     assert_eq!(acks(1_000), whole);
 }
+
+#[test]
+fn a_publisher_of_more_than_its_bitrate_is_told_so_and_ended() {
+    let mut bench = Bench::publishing();
+    let frame = vec![0x27; 1 << 20];
+    // 192 Mbit/s for a minute.
+    for _ in 0..60 * 24 {
+        bench.now = bench.now + 1_000 / 24;
+        bench.message(Kind::Video, 1, &frame[..1_000_000]).unwrap();
+    }
+    bench.forget();
+    bench.now = bench.now + 2_000; // the whole burst again: 50 MB
+    let (mut bytes, mut outcome) = (0, Ok(()));
+    while outcome.is_ok() && bytes < 100_000_000 {
+        outcome = bench.message(Kind::Video, 1, &frame);
+        bytes += frame.len();
+    }
+    assert_eq!(
+        outcome,
+        Err(Error::Bitrate {
+            mbit_per_second: 200
+        })
+    );
+    assert!((50_000_000..52_000_000).contains(&bytes), "{bytes} bytes");
+    let said = bench.said().concat();
+    assert!(said.contains("NetStream.Publish.Rejected"), "{said}");
+    assert!(said.contains("200 Mbit/s"), "{said}");
+}
+
+#[test]
+fn a_publisher_may_catch_up_ten_seconds_of_messages_and_no_more() {
+    let mut bench = Bench::publishing();
+    let flood = (1..20_000).find(|_| bench.message(Kind::Audio, 1, &[0xAF, 1]).is_err());
+    assert_eq!(flood, Some(10_001));
+    let said = bench.said().concat();
+    assert!(said.contains("1000 messages a second"), "{said}");
+
+    let mut bench = Bench::publishing();
+    for _ in 0..30_000 {
+        bench.now = bench.now + 1; // 1,000 a second for half a minute
+        bench.message(Kind::Audio, 1, &[0xAF, 1]).unwrap();
+    }
+}
+
+#[test]
+fn the_parts_of_an_aggregate_count_as_messages() {
+    let mut bench = Bench::publishing();
+    let part = [8, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0xAF, 1, 0, 0, 0, 13];
+    let aggregate = part.repeat(1_000);
+    let flood = (1..100).find(|_| bench.message(Kind::Aggregate, 1, &aggregate).is_err());
+    assert_eq!(flood, Some(10));
+    assert!(bench.said().concat().contains("1000 messages a second"));
+}
+
+#[test]
+fn a_frame_longer_than_allowed_is_named_to_the_encoder_and_to_nobody_else() {
+    let header = [4, 0, 0, 0, 0xFF, 0xFF, 0xFF, 9, 1, 0, 0, 0];
+    let mut bench = Bench::publishing();
+    let outcome = bench.feed(&header);
+    assert!(
+        matches!(
+            outcome,
+            Err(Error::MessageLength {
+                found: 0xFF_FFFF,
+                max: 0x80_0000,
+                ..
+            })
+        ),
+        "{outcome:?}"
+    );
+    let said = bench.said().concat();
+    assert!(
+        said.contains("16777215 bytes, 8388608 are allowed"),
+        "{said}"
+    );
+
+    let mut stranger = Bench::connected(1);
+    assert!(stranger.feed(&header).is_err());
+    assert!(stranger.said().is_empty());
+}
