@@ -40,6 +40,7 @@ impl Worker {
 
     /// Lets a newcomer in or closes it.
     pub(super) fn receive(&mut self, socket: TcpStream, peer: SocketAddr, now: Millis) {
+        self.fault.strike_loop(peer.ip());
         let mut entry = self.door.enter(peer.ip());
         if matches!(entry, Err(Full::Pending | Full::Connections)) && self.make_room(now) {
             entry = self.door.enter(peer.ip());

@@ -19,6 +19,7 @@ use crate::rtmp;
 use crate::rtmp::server::{Event, Refusal, ServerSession};
 use crate::time::Millis;
 use crate::worker::door::Ticket;
+use crate::worker::fault::Fault;
 use crate::worker::queue::ByteQueue;
 
 /// One connection. See the module head.
@@ -218,9 +219,14 @@ impl Conn {
         &mut self,
         input: &mut &[u8],
         now: Millis,
+        fault: Fault,
     ) -> Result<Option<Event>, CloseReason> {
-        let session = &mut self.session;
-        Ok(contain(|| session.recv(input, now))??)
+        let (session, peer) = (&mut self.session, self.peer.ip());
+        let recv = || {
+            fault.strike_session(peer);
+            session.recv(input, now)
+        };
+        Ok(contain(recv)??)
     }
 
     /// Gives a message stream its role. Whoever has had one is no unfinished session any more.

@@ -9,6 +9,8 @@
 //! | `closing` | how connections and the worker end |
 //! | `conn` | one connection: socket, session, roles, flush |
 //! | `fanout` | who is written to in a turn |
+//! | `fault` | what tests break on purpose |
+//! | `pulse` | its sign of life for the watchdog |
 //! | `queue` | bytes owed to one peer |
 //! | `conns` | connections by index and generation |
 //! | `accept` | listeners, admission, socket options |
@@ -26,7 +28,9 @@ mod conn;
 mod conns;
 mod door;
 mod fanout;
+mod fault;
 mod nagle;
+mod pulse;
 mod queue;
 mod rtmp;
 #[cfg(test)]
@@ -42,6 +46,7 @@ use mio::event::Event;
 use mio::{Events, Interest, Poll};
 
 pub use door::Door;
+pub use pulse::{Beat, Pulse, Step};
 pub use token::BELL;
 
 use crate::config::{Config, Nagle};
@@ -56,6 +61,7 @@ use accept::Listeners;
 use conn::{CloseReason, Phase};
 use conns::Conns;
 use fanout::Pass;
+use fault::Fault;
 use token::Source;
 
 /// Everything a worker starts from.
@@ -75,6 +81,8 @@ pub struct WorkerSeed {
     pub directory: Arc<Directory>,
     /// The door it shares with the other workers.
     pub door: Arc<Door>,
+    /// Its sign of life.
+    pub pulse: Arc<Pulse>,
     /// When the process's clock started.
     pub started: Instant,
     /// Random bytes: handshakes grow their filler from it.
@@ -92,6 +100,8 @@ pub struct Worker {
     conns: Conns,
     listeners: Listeners,
     door: Arc<Door>,
+    pulse: Arc<Pulse>,
+    fault: Fault,
     /// Sessions without a role so far, oldest first; some have one by now, or are gone.
     pending: VecDeque<ConnId>,
     /// Length at which that list is looked through.
@@ -138,6 +148,8 @@ pub struct Report {
     pub turns: u64,
     /// Connections that were cut when the drain deadline passed.
     pub cut: u64,
+    /// Connections that ended by a panic over their bytes.
+    pub panics: u64,
 }
 
 impl Worker {
@@ -181,6 +193,8 @@ impl Worker {
             conns: Conns::new(seed.id),
             listeners,
             door: seed.door,
+            pulse: seed.pulse,
+            fault: Fault::asked_for(),
             pending: VecDeque::new(),
             pending_checked_at: 0,
             wheel: Wheel::new(Millis(0)),
@@ -212,23 +226,35 @@ impl Worker {
             self.poll_events(&mut events);
             let now = self.now();
             self.report.turns += 1;
+            self.step(Step::Read);
             self.read_ready(now);
             for event in &events {
                 self.note(event, now);
             }
+            self.step(Step::Accept);
             self.accept_ready(now);
+            self.step(Step::Mail);
             self.take_mail(now);
+            self.step(Step::Timers);
             self.fire_timers(now);
+            self.step(Step::Flush);
             // Other workers can serve their players while this one serves its own.
             self.port.flush();
             self.flush(now);
+            self.step(Step::Reap);
             self.reap(now);
             // Again: what dies in this turn tells other workers so.
             self.port.flush();
         }
         self.cut_all();
         self.port.flush();
+        self.step(Step::Parked);
         self.report
+    }
+
+    /// Says what it is about to do.
+    fn step(&self, step: Step) {
+        self.pulse.mark(self.report.turns, step);
     }
 
     fn now(&self) -> Millis {
@@ -246,6 +272,7 @@ impl Worker {
         } else {
             self.sleep(now)
         };
+        self.step(Step::Parked);
         if let Err(error) = self.poll.poll(events, timeout)
             && error.kind() != io::ErrorKind::Interrupted
         {

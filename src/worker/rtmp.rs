@@ -21,11 +21,12 @@ impl Worker {
             if !matches!(conn.phase, Phase::Open) {
                 return;
             }
-            match conn.digest(&mut input, now) {
+            match conn.digest(&mut input, now, self.fault) {
                 Ok(Some(event)) => self.on_event(id, event, now),
                 Ok(None) => break,
                 Err(reason @ CloseReason::Panicked) => {
                     log::error!("[{id}] {reason}");
+                    self.report.panics += 1;
                     conn.cut(reason);
                     self.dead.push(id);
                     return;

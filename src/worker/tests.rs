@@ -59,6 +59,7 @@ impl Bench {
             poll,
             directory: Arc::new(Directory::new(policy)),
             door: Arc::new(Door::new(&config)),
+            pulse: Arc::default(),
             started: Instant::now(),
             seed: [3; 32],
         });
