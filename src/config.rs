@@ -63,9 +63,9 @@ pub struct Config {
     pub max_message_rate: u32,
     /// `--max-connections`: connections of the whole process.
     pub max_connections: usize,
-    /// `--max-pending`: connections that neither publish nor play yet.
+    /// `--max-pending`: connections that neither publish nor play yet, loopback excepted.
     pub max_pending: usize,
-    /// `--max-pending-per-ip`: the same of one address, loopback excepted.
+    /// `--max-pending-per-ip`: the same of one address.
     pub max_pending_per_ip: usize,
     /// `--max-streams`: live names of the whole process.
     pub max_streams: usize,

@@ -148,12 +148,13 @@ pub struct Flags {
     #[arg(default_value = "auto")]
     pub max_connections: Count,
 
-    /// Connections that neither publish nor play yet; beyond it the oldest make room
+    /// Connections that neither publish nor play yet, but for this machine's own; beyond it the
+    /// oldest make room
     #[arg(long, env = "CORECAST_MAX_PENDING", value_name = "COUNT", help_heading = BOUNDS)]
     #[arg(default_value = "4096", value_parser = count)]
     pub max_pending: usize,
 
-    /// The same of one IPv4 address or IPv6 /64; this machine's own connections are not counted
+    /// The same of one IPv4 address or IPv6 /64
     #[arg(long, env = "CORECAST_MAX_PENDING_PER_IP", value_name = "COUNT", help_heading = BOUNDS)]
     #[arg(default_value = "32", value_parser = count)]
     pub max_pending_per_ip: usize,

@@ -2,10 +2,13 @@
 //!
 //! Invariants: a listener that could not be emptied (no descriptor left) is retried by timer,
 //! because the edge will not come again (RELIABILITY §1.3). Whoever finds no place is closed at
-//! once: its player can say so or try elsewhere, in the kernel's queue it would only hang.
+//! once, or soon where descriptors are missing: its player can say so or try elsewhere, in the
+//! kernel's queue it would only hang.
 
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mio::Interest;
@@ -16,7 +19,7 @@ use crate::ids::ConnId;
 use crate::rtmp::server::ServerSession;
 use crate::time::Millis;
 use crate::worker::conn::{CloseReason, Conn};
-use crate::worker::door::{Full, Ticket};
+use crate::worker::door::{Full, Ticket, spare};
 use crate::worker::{Worker, token};
 
 impl Worker {
@@ -25,16 +28,44 @@ impl Worker {
         if !self.listeners.is_ready(now) {
             return;
         }
+        let door = Arc::clone(&self.door);
+        let mut reserve = None;
+        if self.listeners.is_starved() {
+            // Workers that starve take turns, or each would take what another lets go.
+            reserve = door.reserve();
+            if reserve.is_none() {
+                self.listeners.retry_later(now);
+                return;
+            }
+        }
         for _ in 0..ACCEPTS_MAX {
             match self.listeners.accept() {
                 Ok((socket, peer)) => self.receive(socket, peer, now),
                 Err(Stopped::Empty) => return,
                 Err(Stopped::Exhausted(error)) => {
-                    log::warn!("cannot accept: {error}; trying again");
-                    self.listeners.retry_later(now);
+                    self.starve(&error, reserve.as_deref_mut(), now);
                     return;
                 }
             }
+        }
+    }
+
+    /// The process has no descriptor or no memory for who waits: soon there may be some. Those who
+    /// have waited long enough are closed with the descriptor that is kept for this.
+    fn starve(&mut self, error: &io::Error, reserve: Option<&mut Option<File>>, now: Millis) {
+        self.listeners.retry_later(now);
+        let starved_ms = self.listeners.starved_ms(now);
+        if let Some(reserve) = reserve
+            && matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
+            && starved_ms >= STARVED_MS
+        {
+            self.report.turned_away += self.listeners.turn_away(reserve);
+        }
+        if let Some(count) = self.door.turn_away(Full::Descriptors, now) {
+            log::warn!(
+                "cannot accept: {error}; tried {count} time(s), and again every {RETRY_MS} ms; \
+                 who waits longer than {STARVED_MS} ms is closed"
+            );
         }
     }
 
@@ -58,6 +89,7 @@ impl Worker {
             self.config.write_timeout_ms,
         );
         let (session_config, seed) = (self.session_config, self.next_seed());
+        let is_pending = ticket.is_pending();
         let registry = self.poll.registry();
         let mut registered = Ok(());
         let id = self.conns.insert(|id| {
@@ -73,7 +105,9 @@ impl Worker {
             return;
         }
         self.report.accepted += 1;
-        self.note_pending(id);
+        if is_pending {
+            self.note_pending(id);
+        }
         self.rearm(id);
     }
 
@@ -126,6 +160,7 @@ impl Worker {
                  neither publish nor play yet",
                 config.max_pending,
             ),
+            Full::Descriptors => {}
             Full::PendingOfSource => log::warn!(
                 "closed {count} newcomer(s), the last from {peer}: --max-pending-per-ip {} \
                  sessions of its address neither publish nor play yet",
@@ -143,6 +178,8 @@ pub(super) struct Listeners {
     ready: bool,
     /// When to try again after a failure.
     retry_at: Millis,
+    /// Since then somebody waits for whom there is no descriptor.
+    starved_since: Option<Millis>,
 }
 
 /// Why accepting stopped.
@@ -160,6 +197,7 @@ impl Listeners {
             sockets,
             ready: true,
             retry_at: Millis::NEVER,
+            starved_since: None,
         }
     }
 
@@ -189,6 +227,27 @@ impl Listeners {
     pub(super) fn retry_later(&mut self, now: Millis) {
         self.ready = false;
         self.retry_at = now + RETRY_MS;
+        self.starved_since.get_or_insert(now);
+    }
+
+    fn is_starved(&self) -> bool {
+        self.starved_since.is_some()
+    }
+
+    /// How long somebody has been waiting for a descriptor, in ms.
+    fn starved_ms(&self, now: Millis) -> u64 {
+        self.starved_since.map_or(0, |since| now.since(since))
+    }
+
+    /// Closes who waits with the descriptor in reserve, up to a turn's share, and says how many.
+    fn turn_away(&mut self, reserve: &mut Option<File>) -> u64 {
+        let mut count = 0;
+        *reserve = None;
+        while count < TURNED_AWAY_MAX && self.accept().is_ok() {
+            count += 1;
+        }
+        *reserve = spare();
+        count
     }
 
     /// A connection ended: if its descriptor was missing, somebody can come in now.
@@ -221,6 +280,7 @@ impl Listeners {
         }
         self.ready = false;
         self.retry_at = Millis::NEVER;
+        self.starved_since = None;
         Err(Stopped::Empty)
     }
 
@@ -276,6 +336,17 @@ const PENDING_CHANCE_MS: u64 = 1_000;
 
 /// A list of unfinished sessions as short as this is not looked through.
 const PENDING_UNCHECKED: usize = 64;
+
+/// How long somebody waits for a descriptor before it is closed, in ms: together with a retry less
+/// than a second (RELIABILITY E1).
+const STARVED_MS: u64 = 600;
+
+/// Newcomers closed at one retry for want of a descriptor: a few milliseconds' work.
+const TURNED_AWAY_MAX: u64 = 256;
+
+/// "Too many open files", in this process and in the system.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
 
 /// How long to wait before accepting again after a failure, in ms.
 const RETRY_MS: u64 = 200;

@@ -7,9 +7,10 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::fs::File;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::config::Config;
 use crate::time::Millis;
@@ -25,6 +26,8 @@ pub struct Door {
     /// Unfinished sessions of each source.
     sources: Mutex<HashMap<IpAddr, usize>>,
     turned_away: [Tally; Full::COUNT],
+    /// Keeps a descriptor free for turning newcomers away when there is no other.
+    reserve: Mutex<Option<File>>,
 }
 
 /// What there is too much of.
@@ -36,10 +39,12 @@ pub enum Full {
     Pending,
     /// `--max-pending-per-ip` sessions of this address are unfinished.
     PendingOfSource,
+    /// The process has no descriptor for another connection.
+    Descriptors,
 }
 
 impl Full {
-    const COUNT: usize = 3;
+    const COUNT: usize = 4;
 }
 
 /// One connection's place; given back when dropped.
@@ -52,8 +57,8 @@ pub struct Ticket {
 /// How far the holder of a ticket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// It neither publishes nor plays yet. `None`: an address that is not counted by itself.
-    Pending(Option<IpAddr>),
+    /// It neither publishes nor plays yet, and came from there.
+    Pending(IpAddr),
     Settled,
 }
 
@@ -69,15 +74,24 @@ impl Door {
             pending: AtomicUsize::new(0),
             sources: Mutex::default(),
             turned_away: Default::default(),
+            reserve: Mutex::new(spare()),
         }
     }
 
-    /// Lets a newcomer in, or says what there is too much of. One address that has too much is
-    /// told so first: it must not make room for itself at the cost of others.
+    /// Lets a newcomer in, or says what there is too much of. Who comes from this machine never
+    /// counts as unfinished: a load test, or a tunnel that ends TLS here, is many clients behind
+    /// one address, and whoever is on this machine has shorter ways to harm it. One address that
+    /// has too much is told so first: it must not make room for itself at the cost of others.
     ///
     /// # Errors
     /// A bound is reached; nothing was counted.
     pub fn enter(self: &Arc<Self>, ip: IpAddr) -> Result<Ticket, Full> {
+        if ip.is_loopback() {
+            if !take(&self.connections, self.connections_max) {
+                return Err(Full::Connections);
+            }
+            return Ok(self.ticket(Stage::Settled));
+        }
         let source = source_of(ip);
         self.take_place_of(source)?;
         if !take(&self.connections, self.connections_max) {
@@ -89,10 +103,14 @@ impl Door {
             self.leave_place_of(source);
             return Err(Full::Pending);
         }
-        Ok(Ticket {
+        Ok(self.ticket(Stage::Pending(source)))
+    }
+
+    fn ticket(self: &Arc<Self>, stage: Stage) -> Ticket {
+        Ticket {
             door: Arc::clone(self),
-            stage: Stage::Pending(source),
-        })
+            stage,
+        }
     }
 
     /// Connections open now.
@@ -107,10 +125,23 @@ impl Door {
         self.turned_away.get(reason as usize)?.count(now)
     }
 
-    fn take_place_of(&self, source: Option<IpAddr>) -> Result<(), Full> {
-        let Some(ip) = source else { return Ok(()) };
+    /// The reserve, for the worker that may accept now although there are no descriptors. `None`:
+    /// another one is at it, and would lose to us what it lets go.
+    pub(super) fn reserve(&self) -> Option<MutexGuard<'_, Option<File>>> {
+        let mut reserve = match self.reserve.try_lock() {
+            Ok(reserve) => reserve,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        if reserve.is_none() {
+            *reserve = spare();
+        }
+        Some(reserve)
+    }
+
+    fn take_place_of(&self, source: IpAddr) -> Result<(), Full> {
         let mut sources = self.lock();
-        let count = sources.entry(ip).or_insert(0);
+        let count = sources.entry(source).or_insert(0);
         if *count >= self.pending_per_ip_max {
             return Err(Full::PendingOfSource);
         }
@@ -118,9 +149,8 @@ impl Door {
         Ok(())
     }
 
-    fn leave_place_of(&self, source: Option<IpAddr>) {
-        let Some(ip) = source else { return };
-        if let Entry::Occupied(mut entry) = self.lock().entry(ip) {
+    fn leave_place_of(&self, source: IpAddr) {
+        if let Entry::Occupied(mut entry) = self.lock().entry(source) {
             *entry.get_mut() = entry.get().saturating_sub(1);
             if *entry.get() == 0 {
                 entry.remove();
@@ -143,7 +173,7 @@ impl Ticket {
         }
     }
 
-    /// Whether the session has had no role yet.
+    /// Whether it counts as unfinished.
     #[must_use]
     pub fn is_pending(&self) -> bool {
         matches!(self.stage, Stage::Pending(_))
@@ -191,16 +221,17 @@ fn take(count: &AtomicUsize, max: usize) -> bool {
         .is_ok()
 }
 
-/// What one subscriber has: an IPv4 address, or an IPv6 network of 64 bits. Connections of this
-/// machine (a tunnel that ends TLS here, a load test) are many clients behind one address.
-fn source_of(ip: IpAddr) -> Option<IpAddr> {
-    if ip.is_loopback() {
-        return None;
-    }
-    Some(match ip {
+/// A descriptor for nothing.
+pub(super) fn spare() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+/// What one subscriber has: an IPv4 address, or an IPv6 network of 64 bits.
+fn source_of(ip: IpAddr) -> IpAddr {
+    match ip {
         IpAddr::V4(_) => ip,
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & NETWORK_BITS).into(),
-    })
+    }
 }
 
 /// The half of an IPv6 address that a provider hands out as a whole.
@@ -288,7 +319,7 @@ mod tests {
         let local: Vec<_> = ["127.0.0.1", "127.0.0.1", "::1", "::1"]
             .map(|text| door.enter(ip(text)).unwrap())
             .into();
-        assert_eq!(counts(&door), (2 + local.len(), 2 + local.len(), 2));
+        assert_eq!(counts(&door), (2 + local.len(), 2, 2));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! `Fault`: breaks a worker on purpose, so that tests can see what the panic policy and the watchdog
-//! do about it.
+//! `Fault`: breaks a worker on purpose, so that tests can see what the panic policy and the
+//! watchdog do about it.
 //!
 //! Invariant: a release build has no fault and reads no variable, so nobody can switch one on in a
 //! server that serves. With debug assertions `CORECAST_TEST_FAULT` names one, and it strikes only

@@ -83,7 +83,11 @@ impl Bench {
 
     /// A connection whose connect was accepted, with message streams 1 and 2.
     fn connected(&mut self, now: Millis) -> Client {
-        self.knock("127.0.0.1", now);
+        self.connected_from("127.0.0.1", now)
+    }
+
+    fn connected_from(&mut self, from: &str, now: Millis) -> Client {
+        self.knock(from, now);
         let mut client = Client {
             id: *self.worker.conns.ids().last().unwrap(),
             chunks: ChunkWriter::new(128),
@@ -236,10 +240,10 @@ fn an_unfinished_session_makes_room_once_it_had_its_chance_and_a_player_never() 
         ..Config::default()
     };
     let mut bench = Bench::with(config);
-    let mut player = bench.connected(Millis(0));
+    let mut player = bench.connected_from("192.0.2.7", Millis(0));
     player.ask(1, "play", "nothing");
     bench.hear(&mut player, Millis(0));
-    let silent = bench.connected(Millis(100));
+    let silent = bench.connected_from("192.0.2.7", Millis(100));
     bench.knock("192.0.2.1", Millis(1_099));
     assert_eq!(bench.worker.conns.len(), 2, "it had less than a second");
     bench.knock("192.0.2.1", Millis(1_100));
@@ -269,9 +273,9 @@ fn an_address_that_finishes_nothing_makes_no_room_for_itself() {
 #[test]
 fn the_list_of_unfinished_sessions_forgets_those_that_are_none() {
     let mut bench = Bench::new();
-    let first = bench.connected(Millis(0));
+    let first = bench.connected_from("192.0.2.7", Millis(0));
     for round in 1..1_000 {
-        let mut player = bench.connected(Millis(round));
+        let mut player = bench.connected_from("192.0.2.7", Millis(round));
         player.ask(1, "play", "nothing");
         bench.hear(&mut player, Millis(round));
         bench.conn(&player).cut(CloseReason::Peer);
