@@ -70,10 +70,7 @@ fn prices(costs: &Costs) {
         ),
         ("reference up and down, by one core", costs.count),
         ("  while another core does so too", costs.count_shared),
-        (
-            "  up on one core, down on another: only down",
-            costs.count_moved,
-        ),
+        ("cache line from one core to the other", costs.crossing),
         ("player: its next frame found and gathered", costs.cursor),
         (
             "  written to a loopback socket that another core reads",
@@ -107,7 +104,7 @@ fn one_message(costs: &Costs) {
         let (slept, woke) = (count(workers, true), count(workers, false));
         let [asleep, awake] = [slept, woke].map(|counted| price(&counted, costs));
         // Worst case: all who hold the frame drop it at the same moment, and queue up for its line.
-        let drops = f64::from(workers - 1) * costs.count_moved;
+        let drops = f64::from(workers - 1) * costs.crossing;
         println!(
             "{workers:>8} {:>6} {:>8} {:>6} {:>11} {:>10.1} {:>10.1} {:>16.0} {:>10.1}",
             slept.mails,

@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
-# Loads a Corecast of its own in five ways and says whether every player got everything.
+# Loads a Corecast of its own in many ways and says whether every player got everything.
 #
-#   scripts/load.sh                   all five, some two minutes; the numbers are this machine's
-#   scripts/load.sh one mixed         only these: one, many, join, publish, mixed
-#   scripts/load.sh --short           all five, small and quick: for the verdict, not the numbers
+#   scripts/load.sh                   one, many, join, publish and mixed, some two minutes; the
+#                                     numbers are this machine's
+#   scripts/load.sh one mixed         only these
+#   scripts/load.sh pairs hold idle   the big ones: 1,000 streams of one player each, 10,000 players
+#                                     for a minute, 5,000 connections that do nothing
+#   scripts/load.sh --short           the first five, small and quick: for the verdict, not the
+#                                     numbers
 #   PLAYERS=2000 WORKERS=2 scripts/load.sh one      other sizes
 #
 # The server has the first core, the load tool the others. Reports (table, JSON, chart) go to
@@ -79,9 +83,9 @@ scenario() {
 for word in "$@"; do
     case $word in
         --short) short=yes ;;
-        one | many | join | publish | mixed) scenarios+=("$word") ;;
+        one | many | join | publish | mixed | pairs | hold | idle) scenarios+=("$word") ;;
         *)
-            say "unknown: $word (one, many, join, publish, mixed, --short)"
+            say "unknown: $word (one, many, join, publish, mixed, pairs, hold, idle, --short)"
             exit 2
             ;;
     esac
@@ -89,9 +93,13 @@ done
 [ "${#scenarios[@]}" != 0 ] || scenarios=(one many join publish mixed)
 mkdir -p "$out"
 warmup=5s
+crowd=10000
+minute=60s
 rate=$((players * 2))
 if [ -n "$short" ]; then
     players=40
+    crowd=200
+    minute=300ms
     seconds=300ms
     warmup=100ms
     rate=1000
@@ -128,6 +136,18 @@ for name in "${scenarios[@]}"; do
             scenario mixed "$tenth streams, 5 players each, $players more, $rate a second" \
                 --publishers "$tenth" --players 5 --storm "$players" --storm-rate "$rate" \
                 --bitrate 300
+            ;;
+        pairs)
+            scenario pairs "$players streams, one player each" \
+                --publishers "$players" --players 1 --bitrate 100
+            ;;
+        hold)
+            scenario hold "one small stream, $crowd players for $minute" --players "$crowd" \
+                --bitrate 64 --fps 10 --gop 20 --duration "$minute"
+            ;;
+        idle)
+            scenario idle "$((players * 5)) connections that do nothing, $tenth players" \
+                --idle "$((players * 5))" --players "$tenth"
             ;;
     esac
 done

@@ -9,7 +9,6 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -41,8 +40,8 @@ pub struct Costs {
     pub count: f64,
     /// The same while another core does it too.
     pub count_shared: f64,
-    /// A reference down that another core has put up.
-    pub count_moved: f64,
+    /// A cache line from one core to the other: half a round trip.
+    pub crossing: f64,
     /// One frame for one player, without its socket: prepare, gather, advance.
     pub cursor: f64,
     /// One frame into one loopback socket that is read on another core.
@@ -67,7 +66,7 @@ impl Costs {
             wake: bells.receiver,
             count: counting(),
             count_shared: beside(cores[1], counting),
-            count_moved: dropping(cores[1]),
+            crossing: crossing(cores[1]),
             cursor: cursors(),
             send: sends(cores[1]),
         }
@@ -220,27 +219,28 @@ fn beside(core: CoreId, measure: impl Fn() -> f64 + Sync) -> f64 {
     })
 }
 
-/// References that one core puts up and another one down, as for frames that leave a mirror's log.
-fn dropping(core: CoreId) -> f64 {
-    const FRAMES: u16 = 1_000;
-    let frames: Vec<Arc<[u64; 32]>> = (0..FRAMES).map(|_| Arc::new([7; 32])).collect();
-    let (to, there) = mpsc::channel::<Vec<_>>();
-    let (back, spent) = mpsc::channel();
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            core_affinity::set_for_current(core);
-            for held in there {
-                let spent = timed(|| drop(held)) / f64::from(FRAMES);
-                back.send(spent).unwrap();
+/// Two cores hand a number back and forth.
+fn crossing(core: CoreId) -> f64 {
+    const HANDS: u64 = 2_000;
+    const RALLIES: u64 = 200;
+    let ball = AtomicU64::new(0);
+    // Each raises the number when it has the parity the other left it at.
+    let play = |mine: u64, until: u64| {
+        for at in (mine..until).step_by(2) {
+            while ball.load(Ordering::Acquire) != at {
+                spin_loop();
             }
+            ball.store(at + 1, Ordering::Release);
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            core_affinity::set_for_current(core);
+            play(1, RALLIES * HANDS);
         });
-        let rounds = (0..500).map(|_| {
-            to.send(frames.clone()).unwrap();
-            spent.recv().unwrap()
-        });
-        let found = middle(rounds.collect());
-        drop(to);
-        found
+        let round = |n| timed(|| play(n * HANDS, (n + 1) * HANDS));
+        let spent = (0..RALLIES).map(round).collect();
+        middle(spent) / f64::from(u16::try_from(HANDS).unwrap())
     })
 }
 

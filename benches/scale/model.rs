@@ -1,9 +1,9 @@
 //! The model: counted operations × what each costs.
 //!
-//! A turn of an owner with n messages costs it `n·(make + S·mail) + L·(letter + asleep·ring)`: S is
-//! the number of other workers that watch a stream, L that of workers any of the n messages goes to.
-//! A worker that watches pays a `take` for each frame, `wake − take` more for each letter that finds
-//! it asleep, one drop of the reference on a shared line, and its own players.
+//! A turn of an owner with n messages costs it `n·(make + S·mail) + L·(letter + asleep·ring)`, S
+//! being the other workers that watch a stream, L those that any of the n messages goes to. A
+//! worker that watches pays a `take` for each frame, `wake − take` more for each letter that finds
+//! it asleep, a crossing of the frame's count when it drops it, and its own players.
 //!
 //! Two things keep each other in balance. Who is busy does not sleep: the share of letters that
 //! find a sleeper is the share of time there is nothing to do. And an owner without time gathers:
@@ -97,7 +97,7 @@ impl Load {
         // From each owner but oneself.
         let from = if self.one_owner { 1.0 } else { others };
         let heard = if self.workers == 1 { 0.0 } else { from * rate };
-        let frames = heard * reach * (costs.take + costs.count_moved);
+        let frames = heard * reach * (costs.take + costs.crossing);
         let woken = costs.wake.map_or(0.0, |wake| wake - costs.take);
         let letters = heard * turn.reached(in_turn) / in_turn * asleep * woken;
         Forecast {

@@ -4,11 +4,11 @@
 //! it sheds; control mail stays with the sender, in order, until there is room. Mail of one sender
 //! arrives in the order it was posted. DESIGN §5.7, §6.2, §6.3.
 //!
-//! What n messages of a turn cost their owner, whatever players there are: n·S mails for the S other
-//! workers that watch (a reference and a place in a letter each), a letter and, if it sleeps, a
-//! bell for each of the at most W − 1 workers addressed. A bell costs as much as a hundred letters,
-//! but who has much to do does not sleep. `tests/owner_work.rs` counts it, `benches/scale.rs` puts
-//! prices on it.
+//! What n messages of a turn cost their owner, whatever players there are: n·S mails for the S
+//! other workers that watch (a reference and a place in a letter each), a letter for each of the
+//! at most W − 1 workers addressed, and a bell for those asleep. A bell costs as much as a hundred
+//! letters, but who has much to do does not sleep. `tests/owner_work.rs` counts all of it,
+//! `benches/scale.rs` prices it.
 //!
 //! * [`parking`]: the sleep and wake protocol, alone, so that loom can check it;
 //! * [`port`]: a worker's end of the mesh: post, flush, take, park;

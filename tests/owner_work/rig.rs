@@ -3,6 +3,7 @@
 //! The streams, ports and cursors are the server's own; what is missing is sockets and the poll.
 //! Worker 0 owns the one stream. `benches/scale.rs` builds its model on the same counts.
 
+use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ pub struct Node {
     pub port: Port<Mail>,
     /// By the index of their connections.
     players: Vec<(StreamRef, Cursor)>,
-    dirty: Vec<PlayerId>,
+    players_due: Vec<PlayerId>,
     taste: Taste,
     /// What it has done so far.
     pub count: Received,
@@ -96,7 +97,7 @@ impl Rig {
                 live: Live::new(port.me(), Settings::new(&config), Arc::clone(&directory)),
                 port,
                 players: Vec::new(),
-                dirty: Vec::new(),
+                players_due: Vec::new(),
                 taste: Taste::new(&Caps::default(), Enhanced::Forward, Multitrack::Capable),
                 count: Received::default(),
             })
@@ -229,16 +230,16 @@ impl Node {
 
     /// Every player with news takes all it is owed, as if its socket did.
     pub fn flush(&mut self, now: Millis) {
-        self.dirty.clear();
-        let mut due = Vec::new();
-        self.live.take_due(now, &mut due);
-        for stream in due {
-            let players = &mut self.dirty;
-            self.live.players_after(stream, None, usize::MAX, players);
+        let (mut streams, mut players) = (Vec::new(), std::mem::take(&mut self.players_due));
+        players.clear();
+        self.live.take_due(now, &mut streams);
+        for stream in streams {
+            self.live
+                .players_after(stream, None, usize::MAX, &mut players);
             self.live.served(stream);
         }
         let (mut control, mut heads) = (Vec::new(), Vec::new());
-        for player in &self.dirty {
+        for player in &players {
             let place = usize::try_from(player.conn.index).unwrap();
             let (stream, cursor) = &mut self.players[place];
             let stream = self.live.stream(*stream).unwrap();
@@ -253,12 +254,13 @@ impl Node {
             let mut gather = Gather::new();
             cursor.gather(source, Gather::SLICES_MAX, &mut heads, &mut gather);
             let bytes = gather.bytes();
-            std::hint::black_box(gather.slices());
+            black_box(gather.slices());
             drop(gather);
             cursor.advance(source, bytes);
             self.count.flushes += 1;
             self.count.bytes += bytes as u64;
         }
+        self.players_due = players;
     }
 }
 
