@@ -45,7 +45,7 @@ impl Pulse {
     pub fn mark(&self, turn: u64, step: Step) {
         // A sign of life orders nothing else.
         self.0
-            .store(turn << STEP_BITS | step as u64, Ordering::Relaxed);
+            .store((turn << STEP_BITS) | step as u64, Ordering::Relaxed);
     }
 
     /// What the worker last said.
