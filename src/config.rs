@@ -57,8 +57,16 @@ pub struct Config {
     pub multitrack: Multitrack,
     /// `--max-message`: longest message of a publisher, in bytes; below 16 MiB.
     pub max_message: u32,
+    /// `--max-bitrate`: media of a publisher, in Mbit/s.
+    pub max_bitrate_mbit: u32,
+    /// `--max-message-rate`: media messages of a publisher in a second.
+    pub max_message_rate: u32,
     /// `--max-connections`: connections of the whole process.
     pub max_connections: usize,
+    /// `--max-pending`: connections that neither publish nor play yet, loopback excepted.
+    pub max_pending: usize,
+    /// `--max-pending-per-ip`: the same of one address.
+    pub max_pending_per_ip: usize,
     /// `--max-streams`: live names of the whole process.
     pub max_streams: usize,
     /// `--mesh-letters`: letters that may wait for one worker.
@@ -146,7 +154,11 @@ impl Config {
         in_range("--linger", self.linger_ms, 0, day)?;
         in_range("--chunk-size", self.chunk_size, 128, 65_536)?;
         in_range("--max-message", self.max_message, 64 << 10, (16 << 20) - 1)?;
+        in_range("--max-bitrate", self.max_bitrate_mbit, 1, 100_000)?;
+        in_range("--max-message-rate", self.max_message_rate, 10, 1_000_000)?;
         in_range("--max-connections", self.max_connections, 1, 1 << 20)?;
+        in_range("--max-pending", self.max_pending, 1, 1 << 20)?;
+        in_range("--max-pending-per-ip", self.max_pending_per_ip, 1, 1 << 20)?;
         in_range("--max-streams", self.max_streams, 1, 1 << 20)?;
         in_range("--mesh-letters", self.mesh_letters, 16, 1 << 20)?;
         in_range("--mesh-bytes", self.mesh_bytes, 64 << 10, 1 << 40)?;
@@ -184,7 +196,11 @@ impl Default for Config {
             enhanced: Enhanced::Forward,
             multitrack: Multitrack::Capable,
             max_message: 8 << 20,
+            max_bitrate_mbit: 200,
+            max_message_rate: 1_000,
             max_connections: 65_536,
+            max_pending: 4_096,
+            max_pending_per_ip: 32,
             max_streams: 4_096,
             mesh_letters: 1_024,
             mesh_bytes: 64 << 20,

@@ -2,8 +2,8 @@
 //!
 //! An encoder publishes over RTMP to whichever worker the kernel hands its connection to; players
 //! on all workers watch. A worker is one pinned thread with its own event loop, and workers share
-//! nothing but letters and a table of names. A message is encoded once and everybody is served
-//! slices of it.
+//! nothing but letters, a table of names and the counts at the door. A message is encoded once and
+//! everybody is served slices of it.
 //!
 //! # The floors
 //!

@@ -119,10 +119,10 @@ impl Drop for Running {
 /// Every flag, in the order of `--help`.
 fn flags() -> Vec<&'static str> {
     "rtmp app workers pin on-duplicate takeover publish-idle reconnect-grace \
-     grace-on-clean-end max-message play-wait gop-cache max-lag max-lag-bytes write-timeout \
-     enhanced multitrack nagle player-clock merge-ms chunk-size max-connections max-streams \
-     log-bytes log-frames linger mesh-bytes mesh-letters send-buffer memory drain log-format \
-     log-level check"
+     grace-on-clean-end max-message max-bitrate max-message-rate play-wait gop-cache max-lag \
+     max-lag-bytes write-timeout enhanced multitrack nagle player-clock merge-ms chunk-size \
+     max-connections max-pending max-pending-per-ip max-streams log-bytes log-frames linger \
+     mesh-bytes mesh-letters send-buffer memory drain log-format log-level check"
         .split(' ')
         .collect()
 }

@@ -58,6 +58,39 @@ fn an_application_hidden_in_the_stream_name_is_refused_too() {
 }
 
 #[test]
+fn an_encoder_past_a_limit_reads_which_one_and_the_log_names_the_flag() {
+    let server = TestServer::start(&["--max-message", "64KiB", "--max-message-rate", "10"]);
+    let long = vec![0x17; 100_000];
+    let cases = [
+        (
+            1,
+            &long[..],
+            "100000 bytes, 65536 are allowed",
+            "(--max-message)",
+        ),
+        (
+            200,
+            &[0xAF, 1],
+            "10 messages a second",
+            "(--max-message-rate)",
+        ),
+    ];
+    for (count, payload, words, flag) in cases {
+        let config = publish_config(server.rtmp, "live/cam");
+        let mut link = Link::open(&Dial::new(server.rtmp), config).unwrap();
+        let stream_id = link.until_ready(PATIENCE).unwrap();
+        for _ in 0..count {
+            link.send(Kind::Audio, stream_id, 0, payload).unwrap();
+        }
+        let statuses = statuses_until_closed(&mut link);
+        let last = statuses.last().unwrap();
+        assert_eq!((last.level.as_str(), last.stream_id), ("error", stream_id));
+        assert!(last.description.contains(words), "{last}");
+        server.line_with(flag);
+    }
+}
+
+#[test]
 fn an_occupied_name_is_refused_in_the_words_that_each_encoder_shows() {
     let server = TestServer::start(&["--on-duplicate", "reject"]);
     let _first = Publisher::connect(server.rtmp, "live/cam").unwrap();

@@ -78,6 +78,16 @@ pub struct Flags {
     #[arg(default_value = "8MiB", value_parser = size_u32)]
     pub max_message: u32,
 
+    /// Media a publisher may send, in Mbit/s, before its connection ends
+    #[arg(long, env = "CORECAST_MAX_BITRATE", value_name = "MBIT", help_heading = PUBLISH)]
+    #[arg(default_value = "200")]
+    pub max_bitrate: u32,
+
+    /// Media messages a publisher may send in a second before its connection ends
+    #[arg(long, env = "CORECAST_MAX_MESSAGE_RATE", value_name = "COUNT", help_heading = PUBLISH)]
+    #[arg(default_value = "1000")]
+    pub max_message_rate: u32,
+
     /// How long a player waits for a stream that is not there yet; 0 refuses at once
     #[arg(long, env = "CORECAST_PLAY_WAIT", value_name = "TIME", help_heading = PLAY)]
     #[arg(default_value = "3s")]
@@ -137,6 +147,17 @@ pub struct Flags {
     #[arg(long, env = "CORECAST_MAX_CONNECTIONS", value_name = "COUNT", help_heading = BOUNDS)]
     #[arg(default_value = "auto")]
     pub max_connections: Count,
+
+    /// Connections that neither publish nor play yet, but for this machine's own; beyond it the
+    /// oldest make room
+    #[arg(long, env = "CORECAST_MAX_PENDING", value_name = "COUNT", help_heading = BOUNDS)]
+    #[arg(default_value = "4096", value_parser = count)]
+    pub max_pending: usize,
+
+    /// The same of one IPv4 address or IPv6 /64
+    #[arg(long, env = "CORECAST_MAX_PENDING_PER_IP", value_name = "COUNT", help_heading = BOUNDS)]
+    #[arg(default_value = "32", value_parser = count)]
+    pub max_pending_per_ip: usize,
 
     /// Live streams of the whole process
     #[arg(long, env = "CORECAST_MAX_STREAMS", value_name = "COUNT", help_heading = BOUNDS)]
@@ -230,7 +251,11 @@ impl Flags {
             enhanced: self.enhanced,
             multitrack: self.multitrack,
             max_message: self.max_message,
+            max_bitrate_mbit: self.max_bitrate,
+            max_message_rate: self.max_message_rate,
             max_connections: self.max_connections.or(connections_auto),
+            max_pending: self.max_pending,
+            max_pending_per_ip: self.max_pending_per_ip,
             max_streams: self.max_streams,
             mesh_letters: self.mesh_letters,
             mesh_bytes: self.mesh_bytes,

@@ -132,6 +132,12 @@ pub fn worst_case(config: &Config) -> MemorySum {
             "of whoever has published",
         ),
         (
+            "unfinished sessions",
+            wide(config.max_pending),
+            wide(PENDING_BYTES),
+            "--max-pending, list and addresses",
+        ),
+        (
             "stream logs",
             streams,
             config.log_bytes,
@@ -195,6 +201,11 @@ fn wide(n: usize) -> u64 {
 /// it is full.
 const LOG_PLACE_BYTES: usize = 48;
 
+/// What an unfinished session costs besides its connection, in bytes: twice its place in a
+/// worker's list (12) and in the table of addresses (25, at most 7/8 full), as both double when
+/// they are full.
+const PENDING_BYTES: usize = 96;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,6 +224,10 @@ mod tests {
         let more = [
             Config {
                 max_connections: base.max_connections + 1,
+                ..base.clone()
+            },
+            Config {
+                max_pending: base.max_pending + 1,
                 ..base.clone()
             },
             Config {

@@ -88,6 +88,11 @@ pub struct SessionLimits {
     pub message_streams_max: u32,
     /// Control messages and commands a second, sustained; a burst may be twice that (U-11).
     pub control_per_second: u32,
+    /// Media a publisher may send, in Mbit/s (`--max-bitrate`); for two seconds it may be more.
+    pub media_mbit_per_second: u32,
+    /// Media messages a publisher may send in a second (`--max-message-rate`); ten seconds' worth
+    /// may come at once. Each costs every player a look, whatever its size.
+    pub media_messages_per_second: u32,
     /// Replies waiting in the session before a peer that keeps asking is closed, in bytes (I-05).
     pub output_bytes_max: usize,
     /// Accept → C2 read.
@@ -118,6 +123,8 @@ impl SessionLimits {
         amf_authorised: AmfLimits::AUTHORISED,
         message_streams_max: 8,
         control_per_second: 100,
+        media_mbit_per_second: 200,
+        media_messages_per_second: 1_000,
         output_bytes_max: 64 << 10,
         handshake_ms: 5_000,
         connect_ms: 10_000,

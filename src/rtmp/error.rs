@@ -98,6 +98,18 @@ pub enum Error {
         /// Sustained messages a second.
         per_second: u32,
     },
+    /// A publisher sends more media than it may (`--max-bitrate`).
+    #[error("more than {mbit_per_second} Mbit/s of media")]
+    Bitrate {
+        /// What it may send, in Mbit/s.
+        mbit_per_second: u32,
+    },
+    /// A publisher sends more media messages than it may (`--max-message-rate`).
+    #[error("more than {per_second} media messages a second")]
+    MessageRate {
+        /// What it may send in a second.
+        per_second: u32,
+    },
     /// The peer keeps asking and does not read the answers (I-05).
     #[error("{found} bytes of answers unread, {max} allowed")]
     Unread {

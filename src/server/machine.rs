@@ -203,7 +203,8 @@ fn descriptors(config: &Config) -> u64 {
 
 /// Kept from the connections by `auto`: listeners, event queues, files (RELIABILITY §4).
 const RESERVE: u64 = 256;
-/// Standard streams, signals, and files that must still open when all connections are taken (E1).
+/// Standard streams, signals, the reserve of the door, and files that must still open when all
+/// connections are taken (E1).
 const KEPT_BACK: u64 = 48;
 const CONNECTIONS_AUTO_MAX: usize = 65_536;
 /// Fewer than this, because of fewer files than that, is worth a warning.

@@ -1,7 +1,8 @@
 //! Boot: binds, builds the mesh, starts and pins the workers, drains and joins them.
 //!
 //! `machine` says what the host offers, `bind` makes the listeners, `banner` tells the user what
-//! to type, `signals` runs it all until SIGTERM. This file is the running server itself.
+//! to type, `signals` runs it all until SIGTERM, `watchdog` ends it when a worker is stuck. This
+//! file is the running server itself.
 //! Invariant: a worker ends only after `drain` or `cut`; one that ends or panics otherwise aborts
 //! the process, because half a server is worse than a restart (DESIGN §8, Shutdown).
 
@@ -9,13 +10,16 @@ pub mod banner;
 pub mod bind;
 pub mod machine;
 mod signals;
+mod watchdog;
 
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::process::abort;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -27,10 +31,11 @@ use crate::limits::{Approx, MeshLimits, WORKER_STACK_BYTES, worst_case};
 use crate::live::{Directory, Mail, Policy};
 use crate::mesh::{Mesh, Port};
 use crate::time::Millis;
-use crate::worker::{BELL, Report, Worker, WorkerSeed};
+use crate::worker::{BELL, Door, Report, Worker, WorkerSeed};
 use bind::{BindError, Bound, bind};
 use machine::{Machine, Unfit};
 pub use signals::run;
+use watchdog::Patient;
 
 /// A running server: its workers and the door to them.
 #[derive(Debug)]
@@ -43,6 +48,8 @@ pub struct Server {
     port: Port<Mail>,
     started: Instant,
     stopping: Arc<AtomicBool>,
+    /// Ends the watchdog when it is dropped.
+    _watchdog: mpsc::Sender<()>,
 }
 
 impl Server {
@@ -79,6 +86,9 @@ impl Server {
             takeover_ms: config.takeover_ms,
             streams_max: config.max_streams,
         }));
+        let door = Arc::new(Door::new(&config));
+        let (watchdog, stop) = mpsc::channel();
+        let mut patients = Vec::new();
         let mut server = Self {
             config,
             addresses: bound.addresses,
@@ -87,10 +97,16 @@ impl Server {
             port: boot_port,
             started: Instant::now(),
             stopping: Arc::default(),
+            _watchdog: watchdog,
         };
         let (ready, readies) = mpsc::channel();
         let places = polls.into_iter().zip(ports).zip(bound.workers);
         for (id, ((poll, port), listeners)) in (0..).map(WorkerId).zip(places) {
+            let patient = Patient {
+                id,
+                pulse: Arc::default(),
+                task: Arc::default(),
+            };
             let seed = WorkerSeed {
                 id,
                 config: Arc::clone(&server.config),
@@ -98,15 +114,19 @@ impl Server {
                 port,
                 poll,
                 directory: Arc::clone(&directory),
+                door: Arc::clone(&door),
+                pulse: Arc::clone(&patient.pulse),
                 started: server.started,
                 seed: random().map_err(StartError::Random)?,
             };
             let core = server.pins.get(id.index()).copied().flatten();
             let life = Life {
                 core,
+                task: Arc::clone(&patient.task),
                 ready: ready.clone(),
                 stopping: Arc::clone(&server.stopping),
             };
+            patients.push(patient);
             server.workers.push(spawn(seed, life)?);
         }
         drop(ready);
@@ -116,6 +136,7 @@ impl Server {
                 return Err(error);
             }
         }
+        watchdog::start(patients, stop).map_err(StartError::Watchdog)?;
         Ok(server)
     }
 
@@ -208,6 +229,9 @@ pub enum StartError {
         /// What the system said.
         reason: io::Error,
     },
+    /// The watchdog's thread could not be started.
+    #[error("thread of the watchdog: {0}")]
+    Watchdog(io::Error),
     /// A worker could not register its listeners.
     #[error("--rtmp: worker {}: {reason}", .id.0)]
     Worker {
@@ -221,6 +245,8 @@ pub enum StartError {
 /// What a worker's thread needs besides its seed.
 struct Life {
     core: Option<usize>,
+    /// Where the watchdog finds what the kernel knows of the thread.
+    task: Arc<OnceLock<PathBuf>>,
     ready: mpsc::Sender<Result<(), StartError>>,
     stopping: Arc<AtomicBool>,
 }
@@ -237,6 +263,9 @@ fn spawn(seed: WorkerSeed, life: Life) -> Result<JoinHandle<Option<Report>>, Sta
 /// A worker's whole life, on its own thread.
 fn live(seed: WorkerSeed, life: Life) -> Option<Report> {
     let id = seed.id;
+    if let Ok(task) = fs::read_link("/proc/thread-self") {
+        let _ = life.task.set(task);
+    }
     // Pinned from inside: a pinned parent would hand its mask down (DESIGN §13, trap 1).
     if let Some(core) = life.core
         && !core_affinity::set_for_current(core_affinity::CoreId { id: core })

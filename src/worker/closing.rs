@@ -162,7 +162,7 @@ impl Worker {
         while let Some(id) = self.dead.pop() {
             self.release_all(id, now);
             if let Some(conn) = self.conns.remove(id) {
-                log_end(&conn, now);
+                log_end(&conn, self.config.max_message, now);
                 self.listeners.retry_soon(now);
             }
         }
@@ -213,7 +213,7 @@ impl Worker {
 
 /// The one line of a connection. Who never got as far as `connect` is a health check or a port
 /// scan and is not worth a line at info (PROTOCOL H-11, INTEROP 5).
-fn log_end(conn: &Conn, now: Millis) {
+fn log_end(conn: &Conn, max_message: u32, now: Millis) {
     let reason = match &conn.phase {
         Phase::Closing { reason, .. }
         | Phase::Lingering { reason, .. }
@@ -234,7 +234,7 @@ fn log_end(conn: &Conn, now: Millis) {
     };
     log::log!(
         level,
-        "[{}] {} {did} {name} for {} s ({}): {} B in, {} B out, {} frames skipped; {reason}",
+        "[{}] {} {did} {name} for {} s ({}): {} B in, {} B out, {} frames skipped; {reason}{}",
         conn.id(),
         conn.peer,
         Seconds(now.since(counters.since)),
@@ -246,7 +246,21 @@ fn log_end(conn: &Conn, now: Millis) {
         counters.bytes_in,
         counters.bytes_out,
         counters.frames_skipped,
+        flag_of(reason, max_message),
     );
+}
+
+/// The flag that moves the limit a publisher went past.
+fn flag_of(reason: &CloseReason, max_message: u32) -> &'static str {
+    use crate::rtmp::Error::{Bitrate, MessageLength, MessageRate};
+    match reason {
+        CloseReason::Protocol(Bitrate { .. }) => " (--max-bitrate)",
+        CloseReason::Protocol(MessageRate { .. }) => " (--max-message-rate)",
+        CloseReason::Protocol(MessageLength { max, .. }) if *max == max_message => {
+            " (--max-message)"
+        }
+        _ => "",
+    }
 }
 
 /// Milliseconds shown as seconds with one decimal.

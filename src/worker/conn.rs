@@ -18,6 +18,8 @@ use crate::media::{Gather, Taste};
 use crate::rtmp;
 use crate::rtmp::server::{Event, Refusal, ServerSession};
 use crate::time::Millis;
+use crate::worker::door::Ticket;
+use crate::worker::fault::Fault;
 use crate::worker::queue::ByteQueue;
 
 /// One connection. See the module head.
@@ -26,6 +28,7 @@ pub(super) struct Conn {
     socket: TcpStream,
     pub(super) peer: SocketAddr,
     pub(super) session: Box<ServerSession>,
+    pub(super) ticket: Ticket,
     /// The rest of a frame whose playback ended in the middle of it; it goes ahead of everything.
     cut: ByteQueue,
     /// Command answers, pings and headers; they go ahead of media, but never into a frame.
@@ -128,6 +131,8 @@ pub(super) enum CloseReason {
     TooMuchControl { owed: usize },
     #[error("its name was taken over by another encoder")]
     TakenOver,
+    #[error("unfinished, and a newcomer needed its place")]
+    MadeRoom,
     #[error("the server is shutting down")]
     Drain,
     #[error("a bug in the server; the panic above says where")]
@@ -159,6 +164,7 @@ impl Conn {
         socket: TcpStream,
         peer: SocketAddr,
         session: Box<ServerSession>,
+        ticket: Ticket,
         now: Millis,
     ) -> Self {
         Self {
@@ -166,6 +172,7 @@ impl Conn {
             socket,
             peer,
             session,
+            ticket,
             cut: ByteQueue::default(),
             control: ByteQueue::default(),
             roles: Vec::new(),
@@ -212,9 +219,20 @@ impl Conn {
         &mut self,
         input: &mut &[u8],
         now: Millis,
+        fault: Fault,
     ) -> Result<Option<Event>, CloseReason> {
-        let session = &mut self.session;
-        Ok(contain(|| session.recv(input, now))??)
+        let (session, peer) = (&mut self.session, self.peer.ip());
+        let recv = || {
+            fault.strike_session(peer);
+            session.recv(input, now)
+        };
+        Ok(contain(recv)??)
+    }
+
+    /// Gives a message stream its role. Whoever has had one is no unfinished session any more.
+    pub(super) fn give_role(&mut self, stream_id: u32, role: Role) {
+        self.ticket.settle();
+        self.roles.push((stream_id, role));
     }
 
     /// The role of a message stream.
@@ -573,5 +591,6 @@ const CLOSE_FLUSH_MS: u64 = 5_000;
 /// How long the peer is given to read the last reply (L-13).
 const LINGER_MS: u64 = 2_000;
 
-/// Bytes discarded after the last reply before the connection is cut: a publisher's send buffer.
-const LINGER_BYTES_MAX: usize = 4 << 20;
+/// Bytes discarded after the last reply before the connection is cut: a publisher's send buffer
+/// behind the longest message there can be, which it sends to the end before it reads the reply.
+const LINGER_BYTES_MAX: usize = 20 << 20;

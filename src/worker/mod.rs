@@ -9,9 +9,12 @@
 //! | `closing` | how connections and the worker end |
 //! | `conn` | one connection: socket, session, roles, flush |
 //! | `fanout` | who is written to in a turn |
+//! | `fault` | what tests break on purpose |
+//! | `pulse` | its sign of life for the watchdog |
 //! | `queue` | bytes owed to one peer |
 //! | `conns` | connections by index and generation |
-//! | `accept` | listeners, socket options |
+//! | `accept` | listeners, admission, socket options |
+//! | `door` | who may come in, over all workers |
 //! | `nagle` | when the kernel may gather small writes |
 //! | `token` | poll tokens |
 //!
@@ -23,8 +26,11 @@ mod accept;
 mod closing;
 mod conn;
 mod conns;
+mod door;
 mod fanout;
+mod fault;
 mod nagle;
+mod pulse;
 mod queue;
 mod rtmp;
 #[cfg(test)]
@@ -39,6 +45,8 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 use mio::{Events, Interest, Poll};
 
+pub use door::Door;
+pub use pulse::{Beat, Pulse, Step};
 pub use token::BELL;
 
 use crate::config::{Config, Nagle};
@@ -46,13 +54,14 @@ use crate::ids::{ConnId, PlayerId, StreamRef, WorkerId};
 use crate::limits::SCRATCH_BYTES;
 use crate::live::{Batch, Directory, LagLimits, Live, Mail, Settings};
 use crate::mesh::{Park, Port};
-use crate::rtmp::server::{ServerSession, SessionConfig};
+use crate::rtmp::server::SessionConfig;
 use crate::time::Millis;
 use crate::wheel::Wheel;
-use accept::{Listeners, Stopped};
-use conn::{CloseReason, Conn, Phase};
+use accept::Listeners;
+use conn::{CloseReason, Phase};
 use conns::Conns;
 use fanout::Pass;
+use fault::Fault;
 use token::Source;
 
 /// Everything a worker starts from.
@@ -70,6 +79,10 @@ pub struct WorkerSeed {
     pub poll: Poll,
     /// The names of all streams.
     pub directory: Arc<Directory>,
+    /// The door it shares with the other workers.
+    pub door: Arc<Door>,
+    /// Its sign of life.
+    pub pulse: Arc<Pulse>,
     /// When the process's clock started.
     pub started: Instant,
     /// Random bytes: handshakes grow their filler from it.
@@ -86,7 +99,13 @@ pub struct Worker {
     live: Live,
     conns: Conns,
     listeners: Listeners,
-    connections_max: usize,
+    door: Arc<Door>,
+    pulse: Arc<Pulse>,
+    fault: Fault,
+    /// Sessions without a role so far, oldest first; some have one by now, or are gone.
+    pending: VecDeque<ConnId>,
+    /// Length at which that list is looked through.
+    pending_checked_at: usize,
     wheel: Wheel<ConnId>,
     /// Connections that may owe bytes other than their stream's newest frames.
     flush_queue: VecDeque<ConnId>,
@@ -104,8 +123,6 @@ pub struct Worker {
     streams_due: Vec<StreamRef>,
     due: Vec<ConnId>,
     next_tick: Millis,
-    /// No further warning that the worker is full before this time.
-    next_warning: Millis,
     /// When a stream wants its players served: one that gathers, or had news during its last pass.
     serve_at: Millis,
     started: Instant,
@@ -123,6 +140,8 @@ pub struct Worker {
 pub struct Report {
     /// Connections accepted.
     pub accepted: u64,
+    /// Connections closed at the door: a bound was reached.
+    pub turned_away: u64,
     /// Bytes read from sockets.
     pub bytes_in: u64,
     /// Bytes written to sockets.
@@ -131,6 +150,8 @@ pub struct Report {
     pub turns: u64,
     /// Connections that were cut when the drain deadline passed.
     pub cut: u64,
+    /// Connections that ended by a panic over their bytes.
+    pub panics: u64,
 }
 
 impl Worker {
@@ -159,6 +180,8 @@ impl Worker {
         };
         session_config.limits.publisher.message_bytes_max = config.max_message;
         session_config.limits.media_idle_ms = config.publish_idle_ms;
+        session_config.limits.media_mbit_per_second = config.max_bitrate_mbit;
+        session_config.limits.media_messages_per_second = config.max_message_rate;
         let live = Live::new(seed.id, Settings::new(&config), seed.directory);
         Ok(Self {
             session_config,
@@ -171,7 +194,11 @@ impl Worker {
             live,
             conns: Conns::new(seed.id),
             listeners,
-            connections_max: config.max_connections.div_ceil(config.workers.max(1)),
+            door: seed.door,
+            pulse: seed.pulse,
+            fault: Fault::asked_for(),
+            pending: VecDeque::new(),
+            pending_checked_at: 0,
             wheel: Wheel::new(Millis(0)),
             flush_queue: VecDeque::new(),
             passes: VecDeque::new(),
@@ -184,7 +211,6 @@ impl Worker {
             streams_due: Vec::new(),
             due: Vec::new(),
             next_tick: Millis(0),
-            next_warning: Millis(0),
             serve_at: Millis::NEVER,
             started: seed.started,
             seed: seed.seed,
@@ -203,23 +229,35 @@ impl Worker {
             self.poll_events(&mut events);
             let now = self.now();
             self.report.turns += 1;
+            self.step(Step::Read);
             self.read_ready(now);
             for event in &events {
                 self.note(event, now);
             }
+            self.step(Step::Accept);
             self.accept_ready(now);
+            self.step(Step::Mail);
             self.take_mail(now);
+            self.step(Step::Timers);
             self.fire_timers(now);
+            self.step(Step::Flush);
             // Other workers can serve their players while this one serves its own.
             self.port.flush();
             self.flush(now);
+            self.step(Step::Reap);
             self.reap(now);
             // Again: what dies in this turn tells other workers so.
             self.port.flush();
         }
         self.cut_all();
         self.port.flush();
+        self.step(Step::Parked);
         self.report
+    }
+
+    /// Says what it is about to do.
+    fn step(&self, step: Step) {
+        self.pulse.mark(self.report.turns, step);
     }
 
     fn now(&self) -> Millis {
@@ -237,6 +275,7 @@ impl Worker {
         } else {
             self.sleep(now)
         };
+        self.step(Step::Parked);
         if let Err(error) = self.poll.poll(events, timeout)
             && error.kind() != io::ErrorKind::Interrupted
         {
@@ -362,69 +401,6 @@ impl Worker {
         }
     }
 
-    fn accept_ready(&mut self, now: Millis) {
-        if !self.listeners.is_ready(now) {
-            return;
-        }
-        for _ in 0..ACCEPTS_MAX {
-            if self.conns.len() >= self.connections_max {
-                self.warn_full(now);
-                self.listeners.retry_later(now);
-                return;
-            }
-            match self.listeners.accept() {
-                Ok((socket, peer)) => self.admit(socket, peer, now),
-                Err(Stopped::Empty) => return,
-                Err(Stopped::Exhausted(error)) => {
-                    log::warn!("cannot accept: {error}; trying again");
-                    self.listeners.retry_later(now);
-                    return;
-                }
-            }
-        }
-    }
-
-    fn admit(&mut self, mut socket: mio::net::TcpStream, peer: std::net::SocketAddr, now: Millis) {
-        accept::tune(
-            &socket,
-            self.config.send_buffer,
-            self.config.write_timeout_ms,
-        );
-        let (session_config, seed) = (self.session_config, self.next_seed());
-        let registry = self.poll.registry();
-        let mut registered = Ok(());
-        let id = self.conns.insert(|id| {
-            let token = token::conn(id.index, id.generation);
-            let both = Interest::READABLE | Interest::WRITABLE;
-            registered = registry.register(&mut socket, token, both);
-            let session = Box::new(ServerSession::new(session_config, seed, id, now));
-            Conn::new(id, socket, peer, session, now)
-        });
-        if let Err(error) = registered {
-            log::warn!("[{id}] cannot watch the socket of {peer}: {error}");
-            self.conns.remove(id);
-            return;
-        }
-        self.report.accepted += 1;
-        self.rearm(id);
-    }
-
-    /// Newcomers wait in the kernel's queue: the operator should know why, but not ten times a
-    /// second.
-    fn warn_full(&mut self, now: Millis) {
-        if now < self.next_warning {
-            return;
-        }
-        self.next_warning = now + WARNING_MS;
-        log::warn!(
-            "worker {} has {} connections, its share of --max-connections {}: newcomers wait; \
-             raise --max-connections or the limit of open files",
-            self.port.me().0,
-            self.conns.len(),
-            self.config.max_connections,
-        );
-    }
-
     /// A seed for one handshake's filler, which needs no secrecy (PROTOCOL H-07): the worker's seed
     /// counted up.
     fn next_seed(&mut self) -> [u8; 32] {
@@ -482,9 +458,6 @@ impl Worker {
     }
 }
 
-/// Connections accepted in a turn.
-const ACCEPTS_MAX: usize = 64;
-
 /// Letters read in a turn.
 const LETTERS_MAX: usize = 1_024;
 
@@ -493,9 +466,6 @@ const EVENTS_MAX: usize = 1_024;
 
 /// How often streams look at their clocks, in ms.
 const TICK_MS: u64 = 100;
-
-/// How often to say that the worker is full, in ms.
-const WARNING_MS: u64 = 10_000;
 
 /// How soon to offer mail again to a full inbox: no bell tells when there is room.
 const BACKED_UP_MS: u64 = 2;

@@ -21,11 +21,12 @@ impl Worker {
             if !matches!(conn.phase, Phase::Open) {
                 return;
             }
-            match conn.digest(&mut input, now) {
+            match conn.digest(&mut input, now, self.fault) {
                 Ok(Some(event)) => self.on_event(id, event, now),
                 Ok(None) => break,
                 Err(reason @ CloseReason::Panicked) => {
                     log::error!("[{id}] {reason}");
+                    self.report.panics += 1;
                     conn.cut(reason);
                     self.dead.push(id);
                     return;
@@ -149,8 +150,7 @@ impl Worker {
                 {
                     Ok((stream, run)) => {
                         conn.session.accept_publish(stream_id, now);
-                        conn.roles
-                            .push((stream_id, Role::Publishing { stream, run }));
+                        conn.give_role(stream_id, Role::Publishing { stream, run });
                         return;
                     }
                     Err(taken) => publish_refusal(name, taken),
@@ -182,12 +182,12 @@ impl Worker {
                         if self.nagle {
                             conn.set_nagle(true);
                         }
-                        conn.roles.push((stream_id, Role::Playing(playback)));
+                        conn.give_role(stream_id, Role::Playing(playback));
                         self.queue_flush(id);
                         return;
                     }
                     Ok(Joined::Waiting(stream)) => {
-                        conn.roles.push((stream_id, Role::Waiting { stream }));
+                        conn.give_role(stream_id, Role::Waiting { stream });
                         return;
                     }
                     Err(taken) => Refusal::new(code::PLAY_FAILED, format!("Sorry: {taken}.")),
@@ -270,7 +270,7 @@ impl Worker {
             conn.set_nagle(true);
         }
         let playback = Playback::new(stream, cursor, player_clock);
-        conn.roles.push((player.stream_id, Role::Playing(playback)));
+        conn.give_role(player.stream_id, Role::Playing(playback));
         self.queue_flush(player.conn);
         self.rearm(player.conn);
     }

@@ -1,6 +1,6 @@
 //! A worker with real sockets and a clock of the test's own: what only the loop can get wrong.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 use mio::Waker;
 
@@ -11,7 +11,7 @@ use crate::mesh::Mesh;
 use crate::rtmp::amf0::{Object, Value, encode};
 use crate::rtmp::chunk::{ChunkWriter, Head, csid};
 use crate::rtmp::message::Kind;
-use conn::Role;
+use conn::{Conn, Role};
 
 /// A worker alone, whose turns the test makes.
 struct Bench {
@@ -34,14 +34,18 @@ impl Bench {
     }
 
     fn with_write_timeout(write_timeout_ms: u64) -> Self {
-        let config = Config {
+        Self::with(Config {
             workers: 1,
             write_timeout_ms,
             ..Config::default()
-        };
+        })
+    }
+
+    fn with(config: Config) -> Self {
         let poll = Poll::new().unwrap();
         let waker = Waker::new(poll.registry(), BELL).unwrap();
         let mut ports = Mesh::build(1, vec![Some(waker)], MeshLimits::of(&config));
+        let config = Arc::new(config);
         let policy = Policy {
             on_duplicate: config.on_duplicate,
             takeover_ms: config.takeover_ms,
@@ -49,11 +53,13 @@ impl Bench {
         };
         let worker = Worker::new(WorkerSeed {
             id: WorkerId(0),
-            config: Arc::new(config),
+            config: Arc::clone(&config),
             listeners: Vec::new(),
             port: ports.remove(0),
             poll,
             directory: Arc::new(Directory::new(policy)),
+            door: Arc::new(Door::new(&config)),
+            pulse: Arc::default(),
             started: Instant::now(),
             seed: [3; 32],
         });
@@ -64,14 +70,24 @@ impl Bench {
         }
     }
 
-    /// A connection whose connect was accepted, with message streams 1 and 2.
-    fn connected(&mut self, now: Millis) -> Client {
+    /// Somebody stands at the door, as if from that address.
+    fn knock(&mut self, from: &str, now: Millis) {
         let address = self.listener.local_addr().unwrap();
         self.peers.push(TcpStream::connect(address).unwrap());
         let (socket, peer) = self.listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
         let socket = mio::net::TcpStream::from_std(socket);
-        self.worker.admit(socket, peer, now);
+        let peer = SocketAddr::new(from.parse().unwrap(), peer.port());
+        self.worker.receive(socket, peer, now);
+    }
+
+    /// A connection whose connect was accepted, with message streams 1 and 2.
+    fn connected(&mut self, now: Millis) -> Client {
+        self.connected_from("127.0.0.1", now)
+    }
+
+    fn connected_from(&mut self, from: &str, now: Millis) -> Client {
+        self.knock(from, now);
         let mut client = Client {
             id: *self.worker.conns.ids().last().unwrap(),
             chunks: ChunkWriter::new(128),
@@ -214,4 +230,60 @@ fn who_watches_and_publishes_does_not_hold_up_the_drain() {
     bench.worker.flush(Millis(10));
     let phase = &bench.conn(&both).phase;
     assert!(matches!(phase, Phase::Closing { .. }), "{phase:?}");
+}
+
+#[test]
+fn an_unfinished_session_makes_room_once_it_had_its_chance_and_a_player_never() {
+    let config = Config {
+        workers: 1,
+        max_pending: 1,
+        ..Config::default()
+    };
+    let mut bench = Bench::with(config);
+    let mut player = bench.connected_from("192.0.2.7", Millis(0));
+    player.ask(1, "play", "nothing");
+    bench.hear(&mut player, Millis(0));
+    let silent = bench.connected_from("192.0.2.7", Millis(100));
+    bench.knock("192.0.2.1", Millis(1_099));
+    assert_eq!(bench.worker.conns.len(), 2, "it had less than a second");
+    bench.knock("192.0.2.1", Millis(1_100));
+    assert_eq!(bench.worker.conns.len(), 2);
+    assert!(bench.worker.conns.find(silent.id).is_none());
+    assert!(bench.worker.conns.find(player.id).is_some());
+    assert_eq!(bench.worker.report.turned_away, 1);
+}
+
+#[test]
+fn an_address_that_finishes_nothing_makes_no_room_for_itself() {
+    let config = Config {
+        workers: 1,
+        max_pending_per_ip: 3,
+        ..Config::default()
+    };
+    let mut bench = Bench::with(config);
+    for second in 0..10 {
+        bench.knock("192.0.2.1", Millis(second * 1_000));
+    }
+    assert_eq!(bench.worker.conns.len(), 3);
+    bench.knock("192.0.2.2", Millis(10_000));
+    bench.knock("127.0.0.1", Millis(10_000));
+    assert_eq!(bench.worker.conns.len(), 5);
+}
+
+#[test]
+fn the_list_of_unfinished_sessions_forgets_those_that_are_none() {
+    let mut bench = Bench::new();
+    let first = bench.connected_from("192.0.2.7", Millis(0));
+    for round in 1..1_000 {
+        let mut player = bench.connected_from("192.0.2.7", Millis(round));
+        player.ask(1, "play", "nothing");
+        bench.hear(&mut player, Millis(round));
+        bench.conn(&player).cut(CloseReason::Peer);
+        bench.worker.dead.push(player.id);
+        bench.worker.reap(Millis(round));
+        bench.peers.truncate(1);
+        let listed = bench.worker.pending.len();
+        assert!(listed <= 64, "{listed} entries for one session");
+    }
+    assert_eq!(bench.worker.pending.front(), Some(&first.id));
 }

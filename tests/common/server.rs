@@ -32,6 +32,15 @@ impl TestServer {
 
     /// The same with another number of workers.
     pub fn with_workers(workers: usize, flags: &[&str]) -> Self {
+        Self::with(workers, None, flags)
+    }
+
+    /// The same as `start`, and what 127.0.0.66 does breaks it in this way.
+    pub fn with_fault(fault: &str, flags: &[&str]) -> Self {
+        Self::with(2, Some(fault), flags)
+    }
+
+    fn with(workers: usize, fault: Option<&str>, flags: &[&str]) -> Self {
         let (reserved, rtmp) = reserve();
         let (address, workers) = (rtmp.to_string(), workers.to_string());
         let mut command = Command::new(env!("CARGO_BIN_EXE_corecast"));
@@ -41,6 +50,7 @@ impl TestServer {
                 command.env_remove(name);
             }
         }
+        command.envs(fault.map(|fault| ("CORECAST_TEST_FAULT", fault)));
         if !flags.contains(&"--pin") {
             command.args(["--pin", "none"]);
         }

@@ -39,6 +39,27 @@ fn z24_z72_a_flood_of_empty_messages_starves_nobody() {
 }
 
 #[test]
+fn a_publisher_at_the_full_speed_of_the_machine_is_ended_and_starves_nobody() {
+    spared(&[], |server| {
+        let mut client = Client::new();
+        client.connect(&[("app", "live".into())]);
+        client.call(0, "createStream", 2.0, &[]);
+        client.call(1, "publish", 3.0, &["firehose".into()]);
+        let mut film = Client::bare();
+        let picture = vec![0x27; 500_000];
+        film.send(6, corecast::rtmp::message::Kind::Video, 0, 1, &picture);
+        let mut socket = dial(server);
+        socket.write_all(&client.bytes).unwrap();
+        let mut pictures = 0;
+        while pictures < 2_000 && socket.write_all(&film.bytes).is_ok() {
+            pictures += 1;
+        }
+        assert!(pictures < 2_000, "a gigabyte is taken without a word");
+        server.line_with("(--max-bitrate)");
+    });
+}
+
+#[test]
 fn z54_of_two_publishers_in_one_moment_exactly_one_starts() {
     spared(&["--on-duplicate", "reject"], |server| {
         let mut apart = 0;

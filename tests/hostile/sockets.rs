@@ -6,6 +6,7 @@ use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rlimit::Resource;
 use socket2::SockRef;
 
 use crate::canary::spared;
@@ -98,10 +99,20 @@ fn z08_a_reset_at_every_byte_of_the_handshake_leaks_nothing() {
 }
 
 #[test]
-fn z09_a_full_server_waits_without_spinning_and_serves_again() {
+fn z09_a_full_server_closes_newcomers_at_once_without_spinning_and_serves_again() {
     let server = TestServer::start(&["--max-connections", "32"]);
-    let idle: Vec<TcpStream> = (0..100).map(|_| dial(&server)).collect();
+    let all: Vec<TcpStream> = (0..100).map(|_| dial(&server)).collect();
+    let line = server.line_with("--max-connections 32 are open");
+    assert!(line.contains("127.0.0.1"), "{line}");
     thread::sleep(Duration::from_millis(300));
+    // All workers together have 32 places, however the kernel spread the newcomers; who asked
+    // whether the server is up may have held one of them.
+    let (idle, closed): (Vec<_>, Vec<_>) = all.into_iter().partition(is_open);
+    assert!(matches!(idle.len(), 31 | 32), "{} have a place", idle.len());
+    assert!(closed.into_iter().all(|socket| rest(socket).is_empty()));
+    let told = server.lines();
+    let told = told.iter().filter(|line| line.contains("newcomer"));
+    assert!(told.count() <= 1, "one line for all");
     let before = cpu_ticks(&server);
     thread::sleep(Duration::from_secs(1));
     let ticks = cpu_ticks(&server) - before;
@@ -114,6 +125,45 @@ fn z09_a_full_server_waits_without_spinning_and_serves_again() {
         "{:?}",
         started.elapsed()
     );
+}
+
+#[test]
+fn z09_without_descriptors_newcomers_are_closed_soon_and_taken_again_without_a_knock() {
+    spared(&[], |server| {
+        let allow = |more: usize| {
+            let soft = (server.descriptors() + more) as u64;
+            let pid = i32::try_from(server.pid()).unwrap();
+            let (mut now, mut hard) = (0, 0);
+            rlimit::prlimit(pid, Resource::NOFILE, None, Some((&mut now, &mut hard))).unwrap();
+            rlimit::prlimit(pid, Resource::NOFILE, Some((soft, hard)), None).unwrap();
+        };
+        allow(8);
+        let crowd: Vec<TcpStream> = (0..60).map(|_| dial(server)).collect();
+        server.line_with("cannot accept");
+        thread::sleep(Duration::from_millis(1_500));
+        let before = cpu_ticks(server);
+        thread::sleep(Duration::from_secs(1));
+        let ticks = cpu_ticks(server) - before;
+        assert!(ticks < 20, "{ticks} ticks of 10 ms in a second of waiting");
+        let open = crowd.iter().filter(|socket| is_open(socket)).count();
+        assert!((1..=16).contains(&open), "{open} of 60 are open");
+        let said = server.lines();
+        let said = said.iter().filter(|line| line.contains("cannot accept"));
+        assert_eq!(said.count(), 1);
+        crowd.into_iter().for_each(reset);
+        // Who waits when descriptors come free is served; not if the machine dozed until its
+        // patience was over.
+        let served = (0..5).any(|_| {
+            thread::sleep(Duration::from_millis(500));
+            allow(0);
+            let mut waiting = dial(server);
+            waiting.write_all(&hello()).unwrap();
+            thread::sleep(Duration::from_millis(50));
+            allow(100);
+            matches!(waiting.read(&mut [0]), Ok(1))
+        });
+        assert!(served, "nobody is taken in again");
+    });
 }
 
 #[test]
@@ -178,6 +228,14 @@ pub(crate) fn dial(server: &TestServer) -> TcpStream {
         .set_read_timeout(Some(Duration::from_secs(9)))
         .unwrap();
     socket
+}
+
+/// Whether the server has neither closed nor said anything.
+fn is_open(socket: &TcpStream) -> bool {
+    socket.set_nonblocking(true).unwrap();
+    let heard = (&*socket).read(&mut [0]);
+    socket.set_nonblocking(false).unwrap();
+    heard.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
 /// Everything until the server closes, be it by a reset.

@@ -1,8 +1,10 @@
 //! How much a peer sent: acknowledgements owed and messages left to send.
 //!
 //! Invariant: both depend on the bytes and on `now` only, not on how the bytes were cut (I-03).
-//! PROTOCOL K-31, K-32, U-11; INTEROP 41, 42.
+//! PROTOCOL K-31, K-32, U-11; INTEROP 41, 42; RELIABILITY §4 (publisher rate).
 
+use crate::limits::SessionLimits;
+use crate::rtmp::Error;
 use crate::time::Millis;
 
 /// Counts received bytes and says when an acknowledgement is due.
@@ -55,29 +57,80 @@ impl Acks {
     }
 }
 
-/// A bucket that fills with `per_second` messages a second and holds two seconds' worth.
+/// What a publisher may send: so many bytes and so many messages of media a second.
+pub(super) struct MediaBudget {
+    mbit_per_second: u32,
+    messages_per_second: u32,
+    bytes: Budget,
+    messages: Budget,
+}
+
+impl MediaBudget {
+    pub(super) fn new(limits: &SessionLimits, now: Millis) -> Self {
+        let (mbit, messages) = (
+            limits.media_mbit_per_second,
+            limits.media_messages_per_second,
+        );
+        let bytes_per_second = u64::from(mbit) * 1_000_000 / 8;
+        Self {
+            mbit_per_second: mbit,
+            messages_per_second: messages,
+            bytes: Budget::holding(bytes_per_second, BYTES_BURST_MS, now),
+            messages: Budget::holding(messages.into(), MESSAGES_BURST_MS, now),
+        }
+    }
+
+    /// Takes so many messages of so many bytes together.
+    pub(super) fn spend(
+        &mut self,
+        messages: usize,
+        bytes: usize,
+        now: Millis,
+    ) -> Result<(), Error> {
+        let thousandths = |n: usize| u64::try_from(n).unwrap_or(u64::MAX).saturating_mul(1_000);
+        if !self.bytes.spend(thousandths(bytes), now) {
+            return Err(Error::Bitrate {
+                mbit_per_second: self.mbit_per_second,
+            });
+        }
+        if !self.messages.spend(thousandths(messages), now) {
+            return Err(Error::MessageRate {
+                per_second: self.messages_per_second,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// A bucket that fills with `per_second` units a second.
 pub(super) struct Budget {
-    per_second: u32,
-    /// Thousandths of a message.
+    per_second: u64,
+    /// Thousandths of a unit: what there is and what it can hold.
     left: u64,
+    full: u64,
     filled: Millis,
 }
 
 impl Budget {
+    /// It holds two seconds' worth.
     pub(super) fn new(per_second: u32, now: Millis) -> Self {
-        let full = u64::from(per_second) * 2_000;
+        Self::holding(per_second.into(), 2_000, now)
+    }
+
+    fn holding(per_second: u64, burst_ms: u64, now: Millis) -> Self {
+        let full = per_second.saturating_mul(burst_ms);
         Self {
             per_second,
             left: full,
+            full,
             filled: now,
         }
     }
 
-    /// Takes `cost` thousandths of a message. `false` = the budget is spent.
+    /// Takes `cost` thousandths of a unit. `false` = the budget is spent.
     pub(super) fn spend(&mut self, cost: u64, now: Millis) -> bool {
-        let rate = u64::from(self.per_second);
-        let gained = now.since(self.filled).saturating_mul(rate);
-        self.left = self.left.saturating_add(gained).min(rate * 2_000);
+        let gained = now.since(self.filled).saturating_mul(self.per_second);
+        self.left = self.left.saturating_add(gained).min(self.full);
         self.filled = self.filled.max(now);
         match self.left.checked_sub(cost) {
             Some(left) => {
@@ -88,6 +141,13 @@ impl Budget {
         }
     }
 }
+
+/// How long a publisher may send whatever it likes, in ms of its allowed bytes: a flood is ended
+/// within a second, and a key frame of 8 MiB passes at once.
+const BYTES_BURST_MS: u64 = 2_000;
+/// The same for its messages. Longer, for these are honest: an encoder whose network stood still
+/// for just less than `--publish-idle` sends at once what it has kept.
+const MESSAGES_BURST_MS: u64 = 10_000;
 
 /// Smallest window taken at its word, in bytes.
 const WINDOW_MIN: u32 = 32 << 10;

@@ -74,6 +74,7 @@ impl ServerSession {
                 in_a_row: self.damaged_aggregates,
             });
         }
+        self.media_budget.spend(split.messages.len(), 0, now)?;
         for message in split.messages {
             match message.kind {
                 Kind::Audio | Kind::Video => self.media(message, now),

@@ -30,7 +30,7 @@ pub use deadlines::Stage;
 pub use event::{Connect, Event, Peer, PublishMode, Refusal, Target, code};
 
 use self::deadlines::{Clock, Due, Progress};
-use self::flow::{Acks, Budget};
+use self::flow::{Acks, Budget, MediaBudget};
 use self::replies::Replies;
 use self::streams::{Streams, Use};
 use crate::ids::ConnId;
@@ -59,6 +59,7 @@ pub struct ServerSession {
     clock: Clock,
     acks: Acks,
     budget: Budget,
+    media_budget: MediaBudget,
     /// Aggregates in a row with damage, see [`media`].
     damaged_aggregates: u8,
     dropped: u64,
@@ -119,6 +120,7 @@ impl ServerSession {
             clock: Clock::new(limits, now),
             acks: Acks::new(),
             budget: Budget::new(limits.control_per_second, now),
+            media_budget: MediaBudget::new(&limits, now),
             damaged_aggregates: 0,
             dropped: 0,
             refusal: None,
@@ -136,7 +138,8 @@ impl ServerSession {
             self.clock.heard(now);
         }
         let outcome = self.advance(input, now);
-        if outcome.is_err() {
+        if let Err(error) = &outcome {
+            self.explain(error);
             self.close();
             *input = &[];
         }
@@ -254,7 +257,7 @@ impl ServerSession {
     }
 
     fn handle(&mut self, message: Message, now: Millis) -> Result<(), Error> {
-        self.spend(message.kind, now)?;
+        self.spend(&message, now)?;
         match message.kind {
             Kind::Audio | Kind::Video => self.media(message, now),
             Kind::DataAmf0 | Kind::DataAmf3 => self.data(message),
@@ -285,11 +288,14 @@ impl ServerSession {
         Ok(())
     }
 
-    /// Media is bounded by its bytes; everything else by its number (U-11) and by the answers
+    /// Media is bounded by its rate; everything else by its number (U-11) and by the answers
     /// that wait (I-05). rtmpdump acknowledges each tenth of a window: ten of those count one.
-    fn spend(&mut self, kind: Kind, now: Millis) -> Result<(), Error> {
-        let cost = match kind {
-            Kind::Audio | Kind::Video | Kind::Aggregate | Kind::DataAmf0 | Kind::DataAmf3 => 0,
+    fn spend(&mut self, message: &Message, now: Millis) -> Result<(), Error> {
+        let cost = match message.kind {
+            Kind::Audio | Kind::Video | Kind::Aggregate | Kind::DataAmf0 | Kind::DataAmf3 => {
+                self.media_budget.spend(1, message.payload().len(), now)?;
+                0
+            }
             Kind::Ack => 100,
             _ => 1_000,
         };

@@ -10,6 +10,7 @@ use super::event::{Connect, Event, Peer, Refusal, code};
 use super::replies::info;
 use super::streams::Use;
 use super::{ServerSession, State};
+use crate::rtmp::Error;
 use crate::rtmp::amf0::{Object, Value};
 use crate::rtmp::caps::Caps;
 use crate::rtmp::message::UserControl;
@@ -192,6 +193,30 @@ impl ServerSession {
             self.replies
                 .error(stream_id, refusal.code, &refusal.description);
             self.role_ended();
+        }
+    }
+
+    /// Tells a publisher which limit it went past. Other errors are answered by the end alone:
+    /// whoever made them would not understand the words.
+    pub(super) fn explain(&mut self, error: &Error) {
+        let sentence = match *error {
+            Error::Bitrate { mbit_per_second } => {
+                format!("The encoder sends more than the {mbit_per_second} Mbit/s allowed here.")
+            }
+            Error::MessageRate { per_second } => {
+                format!(
+                    "The encoder sends more than the {per_second} messages a second allowed here."
+                )
+            }
+            Error::MessageLength { found, max, .. } => format!(
+                "The encoder sent a frame of {found} bytes, {max} are allowed here: \
+                 lower its bitrate or key frame size."
+            ),
+            _ => return,
+        };
+        let publishes = |(_, usage): &(u32, &Use)| matches!(usage, Use::Publishing { .. });
+        if let Some((id, _)) = self.streams.iter().find(publishes) {
+            self.replies.error(id, code::PUBLISH_REJECTED, &sentence);
         }
     }
 

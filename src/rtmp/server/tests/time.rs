@@ -244,3 +244,84 @@ fn a_message_longer_than_the_window_is_acknowledged_alike_in_any_split() {
     assert_eq!(whole.len(), 9, "{whole:?}");
     assert_eq!(acks(1_000), whole);
 }
+
+#[test]
+fn a_publisher_of_more_than_its_bitrate_is_told_so_and_ended() {
+    let mut bench = Bench::publishing();
+    let limits = SessionLimits {
+        media_mbit_per_second: 8,
+        ..SessionLimits::DEFAULT
+    };
+    bench.session.media_budget = MediaBudget::new(&limits, bench.now);
+    let frame = vec![0x27; 40_000];
+    for _ in 0..60 * 25 {
+        bench.now = bench.now + 40; // 8 Mbit/s for a minute
+        bench.message(Kind::Video, 1, &frame).unwrap();
+        bench.forget();
+    }
+    bench.now = bench.now + 2_000;
+    let burst = (1..1_000).find(|_| bench.message(Kind::Video, 1, &frame).is_err());
+    assert_eq!(burst, Some(2_000_000 / 40_000 + 1));
+    assert!(bench.session.is_closing());
+    let said = heard(&mut bench);
+    assert!(said.contains("NetStream.Publish.Rejected"), "{said}");
+    assert!(said.contains("the 8 Mbit/s allowed here"), "{said}");
+}
+
+#[test]
+fn a_publisher_may_catch_up_ten_seconds_of_messages_and_no_more() {
+    let mut bench = Bench::publishing();
+    let flood = (1..20_000).find(|_| bench.message(Kind::Audio, 1, &[0xAF, 1]).is_err());
+    assert_eq!(flood, Some(10_001));
+    let said = heard(&mut bench);
+    assert!(said.contains("1000 messages a second"), "{said}");
+
+    let mut bench = Bench::publishing();
+    for _ in 0..30_000 {
+        bench.now = bench.now + 1; // 1,000 a second for half a minute
+        bench.message(Kind::Audio, 1, &[0xAF, 1]).unwrap();
+    }
+}
+
+#[test]
+fn the_parts_of_an_aggregate_count_as_messages() {
+    let mut bench = Bench::publishing();
+    let part = [8, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0xAF, 1, 0, 0, 0, 13];
+    let aggregate = part.repeat(1_000);
+    let flood = (1..100).find(|_| bench.message(Kind::Aggregate, 1, &aggregate).is_err());
+    assert_eq!(flood, Some(10));
+    assert!(heard(&mut bench).contains("1000 messages a second"));
+}
+
+#[test]
+fn a_frame_longer_than_allowed_is_named_to_the_encoder_and_to_nobody_else() {
+    let header = [4, 0, 0, 0, 0xFF, 0xFF, 0xFF, 9, 1, 0, 0, 0];
+    let mut bench = Bench::publishing();
+    let outcome = bench.feed(&header);
+    assert!(
+        matches!(
+            outcome,
+            Err(Error::MessageLength {
+                found: 0xFF_FFFF,
+                max: 0x80_0000,
+                ..
+            })
+        ),
+        "{outcome:?}"
+    );
+    let said = heard(&mut bench);
+    assert!(
+        said.contains("16777215 bytes, 8388608 are allowed"),
+        "{said}"
+    );
+
+    let mut stranger = Bench::connected(1);
+    assert!(stranger.feed(&header).is_err());
+    assert!(heard(&mut stranger).is_empty());
+}
+
+/// The bytes said since the last look, for the words in them.
+fn heard(bench: &mut Bench) -> String {
+    bench.out.append(bench.session.out());
+    String::from_utf8_lossy(&std::mem::take(&mut bench.out)).into_owned()
+}
