@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
-    CONNECTION_BYTES, CONTROL_BYTES_MAX, FRAME_OVERHEAD_BYTES, HEADERS_BYTES_MAX, ReaderLimits,
-    SCRATCH_BYTES, WORKER_STACK_BYTES,
+    BATCH_BYTES_MAX, CONNECTION_BYTES, CONTROL_BYTES_MAX, FRAME_OVERHEAD_BYTES, HEADERS_BYTES_MAX,
+    ReaderLimits, SCRATCH_BYTES, WORKER_STACK_BYTES,
 };
 use crate::config::Config;
 
@@ -116,7 +116,7 @@ pub fn worst_case(config: &Config) -> MemorySum {
     let (mirrors, per_mirror) = (streams * workers, frames * wide(LOG_PLACE_BYTES));
     let (headers, per_worker) = (
         wide(HEADERS_BYTES_MAX),
-        wide(SCRATCH_BYTES + WORKER_STACK_BYTES),
+        wide(SCRATCH_BYTES + BATCH_BYTES_MAX + WORKER_STACK_BYTES),
     );
     let terms = [
         (
@@ -163,7 +163,7 @@ pub fn worst_case(config: &Config) -> MemorySum {
         ),
         ("frames cut by a write", connections, cut, "--max-message"),
         ("inboxes", workers, wide(config.mesh_bytes), "--mesh-bytes"),
-        ("workers", workers, per_worker, "read buffer and stack"),
+        ("workers", workers, per_worker, "buffers and stack"),
     ];
     MemorySum {
         terms: terms.map(MemoryTerm::from).into(),

@@ -166,6 +166,8 @@ impl MeshLimits {
 
 /// One worker's buffer for all its reads, in bytes: a connection's share of one turn.
 pub const SCRATCH_BYTES: usize = 256 << 10;
+/// One worker's copy of a stream's news, in bytes: more than a player's send buffer takes.
+pub const BATCH_BYTES_MAX: usize = 512 << 10;
 /// Protocol bytes that may wait for one peer, one set of headers not counted; more means that it
 /// asks and never reads.
 pub const CONTROL_BYTES_MAX: usize = 64 << 10;

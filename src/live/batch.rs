@@ -7,6 +7,7 @@
 //! one piece; one copy for 64 players does not count.
 
 use crate::ids::{Seq, StreamRef};
+use crate::limits::BATCH_BYTES_MAX;
 use crate::live::{Cursor, Source};
 use crate::media::{Gather, Stamp, Taste};
 
@@ -30,24 +31,32 @@ impl Batch {
     /// Fewest frames worth a copy.
     pub const FRAMES_MIN: u64 = 4;
 
+    /// It is for nobody until it is filled again; the memory stays.
+    pub fn clear(&mut self) {
+        self.key = None;
+        self.bytes.clear();
+    }
+
     /// Empties it, and fills it with what `cursor` is owed if that pays: its player is level, and
     /// owes several frames without headers among them.
     pub fn fill(&mut self, stream: StreamRef, source: Source<'_>, cursor: &Cursor) {
-        self.key = None;
-        self.bytes.clear();
+        self.clear();
         let from = cursor.place();
         let owed = source.log.head().0.saturating_sub(from.0);
         if owed < Self::FRAMES_MIN || !cursor.is_level() {
             return;
         }
+        self.bytes.reserve_exact(BATCH_BYTES_MAX);
         let mut to = from;
         while let Some(whole) = source.log.frame(to)
             && !whole.is_news()
-            && self.bytes.len() < Gather::BYTES_MAX
         {
             if let Some(frame) = source.taste.choose(whole) {
+                let len = frame.wire_len(Stamp::SHARED);
                 let mut gather = Gather::new();
-                if frame.gather(None, 0, &mut gather) < frame.wire_len(Stamp::SHARED) {
+                if self.bytes.len() + len > BATCH_BYTES_MAX
+                    || frame.gather(None, 0, &mut gather) < len
+                {
                     break;
                 }
                 for slice in gather.slices() {
@@ -91,8 +100,9 @@ mod tests {
     use crate::config::{Enhanced, GopCache, Multitrack};
     use crate::live::tests::{LIMITS, fill, frame, inter, key, sound};
     use crate::live::{LagLimits, Log};
-    use crate::media::{Headers, Lane};
+    use crate::media::{Frame, Headers, Lane};
     use crate::rtmp::caps::Caps;
+    use crate::rtmp::message::Body;
     use crate::time::Millis;
 
     const STREAM: StreamRef = StreamRef { index: 3, epoch: 7 };
@@ -117,7 +127,7 @@ mod tests {
             (bench, cursor)
         }
 
-        fn push(&mut self, frames: &[Arc<crate::media::Frame>]) {
+        fn push(&mut self, frames: &[Arc<Frame>]) {
             fill(&mut self.log, &mut self.headers, frames, Millis(0));
         }
 
@@ -174,6 +184,20 @@ mod tests {
         let batch = bench.batch(&cursor);
         let (_, to) = batch.for_player(STREAM, &bench.taste, &cursor).unwrap();
         assert_eq!(to.0, cursor.place().0 + 4);
+    }
+
+    #[test]
+    fn a_batch_keeps_to_its_bound() {
+        let (mut bench, cursor) = Bench::new();
+        let large = || {
+            let body = Body::with_payload(&vec![0x27; BATCH_BYTES_MAX / 5]);
+            Arc::new(Frame::build(body, inter(80).traits(), None, 80, 60_000))
+        };
+        bench.push(&[large(), large(), large(), large(), large()]);
+        let batch = bench.batch(&cursor);
+        let (_, to) = batch.for_player(STREAM, &bench.taste, &cursor).unwrap();
+        assert_eq!(to.0, cursor.place().0 + 4, "a fifth would not fit");
+        assert!(batch.bytes.capacity() <= BATCH_BYTES_MAX);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `Conn`: one connection: its socket, its protocol session and what it does with streams.
 //!
-//! Invariants: bytes leave through `flush` only; a connection ends for exactly one
+//! Invariants: bytes leave through `flush` and `send_batch` only; a connection ends for exactly one
 //! [`CloseReason`], the first that was given; `roles` holds a message stream at most once.
 
 use std::io::{self, IoSlice, Read};

@@ -1,15 +1,15 @@
 //! Who is written to in a turn: connections that owe answers first, then a slice of each stream's
 //! players.
 //!
-//! Invariants: only `flush_one` writes to sockets; a turn serves at most [`SERVED_MAX`] players, so
-//! a newcomer's handshake and the publisher's next frame never wait behind a whole audience; the
-//! order of one connection's bytes does not depend on which of the two paths wrote them.
+//! Invariants: only `flush` writes to sockets, by `flush_one` and `serve_one`; a turn serves at
+//! most [`SERVED_MAX`] players, so a newcomer's handshake and the publisher's next frame never wait
+//! behind a whole audience; the order of one connection's bytes does not depend on which of the two
+//! paths wrote them.
 
 use std::io;
 
 use crate::ids::{ConnId, PlayerId, StreamRef};
 use crate::limits::{CONTROL_BYTES_MAX, HEADERS_BYTES_MAX};
-use crate::live::Batch;
 use crate::time::Millis;
 use crate::worker::Worker;
 use crate::worker::conn::{CloseReason, Flushed};
@@ -91,7 +91,7 @@ impl Worker {
         let first = first.and_then(|player| conns.find(player.conn));
         match first.and_then(|conn| conn.lone_playback(live, stream)) {
             Some((cursor, source)) => self.batch.fill(stream, source, cursor),
-            None => self.batch = Batch::default(),
+            None => self.batch.clear(),
         }
     }
 
